@@ -1,0 +1,1 @@
+"""Networks, tokenizers, training and the published form of ELECTRA-family encoders."""
