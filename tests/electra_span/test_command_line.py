@@ -1,0 +1,96 @@
+"""Each command runs in a process of its own, as a user starts it."""
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+
+from electra_span import command_line
+
+SCRIPT = """
+import errno, sys
+from absl import logging
+from absl.flags import argparse_flags
+from electra_span import command_line
+from electra_span.config import UserError
+
+def parser():
+    made = argparse_flags.ArgumentParser()
+    made.add_argument("--outcome", default="done")
+    made.add_argument("--blanks-separate-docs", type=command_line.parse_bool, default=True)
+    return made
+
+def main(arguments):
+    logging.debug("a debug line")
+    outcomes = {
+        "mistake": UserError("a mistake,\\nexplained"),
+        "disk": OSError(errno.ENOSPC, "No space left on device", "somewhere/model"),
+        "interrupt": KeyboardInterrupt(),
+        "fault": OSError("a fault"),
+    }
+    if arguments.outcome in outcomes:
+        raise outcomes[arguments.outcome]
+    print(arguments.blanks_separate_docs, "tensorflow" in sys.modules)
+
+command_line.run(main, parser)
+"""
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_command_ends_with_status_zero_without_tensorflow():
+    done = run()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True False\n", "")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "line"),
+    [
+        ("mistake", "error: a mistake, explained\n"),
+        ("disk", "error: No space left on device: somewhere/model\n"),
+    ],
+)
+def test_mistake_of_the_user_is_one_line_and_status_two(outcome, line):
+    done = run("--outcome", outcome)
+    assert (done.returncode, done.stderr, done.stdout) == (2, line, "")
+
+
+def test_interrupt_exits_with_status_130():
+    done = run("--outcome", "interrupt")
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
+def test_fault_of_ours_keeps_its_traceback_and_status_one():
+    done = run("--outcome", "fault")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.endswith("OSError: a fault\n")
+
+
+def test_verbosity_reaches_absl_logging_on_stderr():
+    assert "a debug line" in run("--verbosity=1").stderr
+
+
+def test_false_spelled_out_means_false():
+    assert run("--blanks-separate-docs=false").stdout == "False False\n"
+
+
+@pytest.mark.parametrize("arguments", [["--blanks-separate-docs=maybe"], ["--unknown"]])
+def test_wrong_flag_exits_with_status_two_without_traceback(arguments):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("text", "value"), [("True", True), ("yes", True), ("1", True), ("no", False), ("0", False)])
+def test_parse_bool_reads_usual_spellings(text, value):
+    assert command_line.parse_bool(text) is value
+
+
+@pytest.mark.parametrize("text", ["", "none", "2", "truee"])
+def test_parse_bool_refuses_other_text(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="true or false"):
+        command_line.parse_bool(text)
