@@ -1,0 +1,28 @@
+"""Batches that travel between the stages of pretraining; fields read from records are named as in the records."""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class PretrainingExamples(NamedTuple):
+    """A batch of packed examples as stored in records, before masking; all int32 [B, L]."""
+
+    input_ids: tf.Tensor
+    segment_ids: tf.Tensor
+    input_mask: tf.Tensor  # 1 real token, 0 padding
+
+
+class MaskedBatch(NamedTuple):
+    """A batch of examples with masked-LM positions chosen and replacements applied.
+
+    Rows have N slots for positions. A slot without use has position 0, id 0 and weight 0.
+    """
+
+    input_ids: tf.Tensor  # int32 [B, L], the original tokens
+    masked_input_ids: tf.Tensor  # int32 [B, L], what the generator reads
+    input_mask: tf.Tensor  # int32 [B, L], 1 real token, 0 padding
+    segment_ids: tf.Tensor  # int32 [B, L]
+    masked_lm_positions: tf.Tensor  # int32 [B, N], to predict: distinct in a row
+    masked_lm_ids: tf.Tensor  # int32 [B, N], the original tokens there
+    masked_lm_weights: tf.Tensor  # float32 [B, N], 1 a slot in use, 0 none
