@@ -5,16 +5,27 @@ Standard library only: command lines and configuration errors never wait for Ten
 
 import dataclasses
 import difflib
+import sys
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-# The published sizes (Clark et al. 2020, table 6). Heads are 64 wide, the feed-forward layer 4 times the hidden size.
+# The published sizes (Clark et al. 2020, table 6). Where nothing else is said, embeddings are as wide as the hidden
+# states, heads are 64 wide, and the feed-forward layer is 4 times as wide as the hidden states.
 MODEL_SIZES: dict[str, dict[str, int]] = {
     "small": {"embedding_size": 128, "hidden_size": 256, "num_hidden_layers": 12},
-    "base": {"embedding_size": 768, "hidden_size": 768, "num_hidden_layers": 12},
-    "large": {"embedding_size": 1024, "hidden_size": 1024, "num_hidden_layers": 24},
+    "base": {"hidden_size": 768, "num_hidden_layers": 12},
+    "large": {"hidden_size": 1024, "num_hidden_layers": 24},
+}
+
+_TYPE_NAMES: dict[Any, str] = {
+    bool: "true or false",
+    int: "an integer",
+    float: "a finite number",
+    str: "a string",
+    types.NoneType: "null",
+    Mapping[str, Any]: "an object",
 }
 
 
@@ -49,13 +60,16 @@ class EncoderConfig:
             raise HparamError(
                 f"hidden_act: the one activation is 'gelu', in its erf form. Received: {self.hidden_act!r}"
             )
-        for name in ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
-                     "intermediate_size", "max_position_embeddings", "type_vocab_size"):  # fmt: skip
+        for name in ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "embedding_size",
+                     "vocab_size", "max_position_embeddings", "type_vocab_size"):  # fmt: skip
             if getattr(self, name) < 1:
                 raise HparamError(f"{name} must be at least 1. Received: {getattr(self, name)}")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise HparamError(f"{name} must be at least 0 and below 1. Received: {getattr(self, name)}")
+        for name in ("initializer_range", "layer_norm_eps"):
+            if not getattr(self, name) > 0:
+                raise HparamError(f"{name} must be above 0. Received: {getattr(self, name)}")
         if self.hidden_size % self.num_attention_heads:
             raise HparamError(
                 f"hidden_size must be a multiple of num_attention_heads. Received: hidden_size={self.hidden_size}, "
@@ -63,22 +77,36 @@ class EncoderConfig:
             )
 
     @classmethod
-    def of_size(cls, model_size: str, **overrides: Any) -> "EncoderConfig":
+    def of_size(cls, model_size: str, /, **overrides: Any) -> "EncoderConfig":
         """Returns the config of a published size ("small", "base", "large") with fields overridden.
 
-        Heads and feed-forward width follow hidden_size (heads of 64, 4 times as wide) unless they are overridden.
+        Heads, feed-forward width and (but for "small") embeddings follow hidden_size unless they are overridden.
 
         Raises:
             HparamError: for an unknown size or field, a wrong type, or fields that do not fit together.
         """
-        if model_size not in MODEL_SIZES:
-            raise HparamError(_unknown("model_size", model_size, MODEL_SIZES))
-        sizes: dict[str, Any] = {**MODEL_SIZES[model_size], **overrides}
-        hidden_size = sizes["hidden_size"]
-        if isinstance(hidden_size, int):
-            sizes.setdefault("num_attention_heads", max(1, hidden_size // 64))
-            sizes.setdefault("intermediate_size", 4 * hidden_size)
-        return from_hparams(cls, sizes)
+        check_choice("model_size", model_size, MODEL_SIZES)
+        sizes: dict[str, Any] = {**MODEL_SIZES[model_size], **checked_hparams(cls, overrides)}
+        return cls(**{**widths_by_rule(sizes["hidden_size"]), **sizes})
+
+    @classmethod
+    def from_published(cls, published: Mapping[str, Any]) -> "EncoderConfig":
+        """Returns the config in a published model's config.json, whose other keys are passed over.
+
+        Raises:
+            HparamError: for a value of a wrong type, or fields that do not fit together.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        return from_hparams(cls, {name: value for name, value in published.items() if name in names})
+
+
+def widths_by_rule(hidden_size: int) -> dict[str, int]:
+    """Returns the EncoderConfig fields that follow hidden_size where nothing else is said."""
+    return {
+        "embedding_size": hidden_size,
+        "num_attention_heads": max(1, hidden_size // 64),
+        "intermediate_size": 4 * hidden_size,
+    }
 
 
 Config = TypeVar("Config")
@@ -94,13 +122,22 @@ def from_hparams(config_class: type[Config], hparams: Mapping[str, Any]) -> Conf
     Raises:
         HparamError: names the key, the value received, and the nearest valid name or the type expected.
     """
+    return config_class(**checked_hparams(config_class, hparams))
+
+
+def checked_hparams(config_class: type, hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns hparams with every value of its field's declared type; see `from_hparams`."""
     declared = typing.get_type_hints(config_class)
-    checked = {}
-    for name, value in hparams.items():
-        if name not in declared:
-            raise HparamError(_unknown("hparam", name, declared))
-        checked[name] = _typed(name, value, declared[name])
-    return config_class(**checked)
+    unknown = [name for name in hparams if name not in declared]
+    if unknown:
+        raise HparamError(f"unknown hparam {unknown[0]!r}: {_nearest(unknown[0], declared)}")
+    return {name: _typed(name, value, declared[name]) for name, value in hparams.items()}
+
+
+def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
+    """Raises HparamError, naming the nearest choice, where value is not one of the choices."""
+    if value not in choices:
+        raise HparamError(f"unknown {name} {value!r}: {_nearest(str(value), choices)}")
 
 
 def _typed(name: str, value: Any, declared: Any) -> Any:
@@ -108,18 +145,16 @@ def _typed(name: str, value: Any, declared: Any) -> Any:
     choices = typing.get_args(declared) if isinstance(declared, types.UnionType) else (declared,)
     for choice in choices:
         origin = typing.get_origin(choice) or choice
-        if origin is float and type(value) is int:
-            return float(value)
-        if type(value) is origin or (origin is Mapping and isinstance(value, dict)):
+        if origin is float:
+            if type(value) in (int, float) and abs(value) <= sys.float_info.max:
+                return float(value)
+        elif isinstance(value, origin) and (origin is bool or not isinstance(value, bool)):
             return value
-        if origin is tuple and isinstance(value, list):
-            return tuple(value)
-    expected = " or ".join("null" if c is type(None) else getattr(c, "__name__", str(c)) for c in choices)
-    raise HparamError(f"{name} must be of type {expected}. Received: {value!r}")
+    expected = " or ".join(_TYPE_NAMES.get(choice, str(choice)) for choice in choices)
+    raise HparamError(f"{name} must be {expected}. Received: {value!r}")
 
 
-def _unknown(kind: str, name: str, valid: Mapping[str, Any]) -> str:
-    """Returns the message for an unknown name, with the nearest valid one where there is one."""
+def _nearest(name: str, valid: Collection[str]) -> str:
+    """Returns the hint for an unknown name: the nearest valid one, or all where none is near."""
     near = difflib.get_close_matches(name, valid, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"valid are: {', '.join(sorted(valid))}."
-    return f"unknown {kind} {name!r}: {hint}"
+    return f"did you mean {near[0]!r}?" if near else f"valid are {', '.join(sorted(valid))}"
