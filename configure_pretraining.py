@@ -1,0 +1,342 @@
+"""PretrainingConfig: every hparam of pretraining, with its default, its meaning and its rules.
+
+Names, defaults and meanings are those of the original ELECTRA. Values come from, later ones winning: the class,
+`preset`, `debug`, the user. Imports no TensorFlow.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from electra_span.config import (
+    EncoderConfig,
+    HparamError,
+    check_choice,
+    checked_hparams,
+    widths_by_rule,
+)
+
+# The recipes of Clark et al. 2020, table 6. What a recipe leaves out is the class default in all three.
+PRESETS: dict[str, dict[str, Any]] = {
+    "electra-small": {
+        "model_size": "small", "generator_hidden_size": 1 / 4, "mask_prob": 0.15, "max_seq_length": 128,
+        "learning_rate": 5e-4, "num_warmup_steps": 10_000, "num_train_steps": 1_000_000, "train_batch_size": 128,
+    },
+    "electra-base": {
+        "model_size": "base", "generator_hidden_size": 1 / 3, "mask_prob": 0.15, "max_seq_length": 512,
+        "learning_rate": 2e-4, "num_warmup_steps": 10_000, "num_train_steps": 766_000, "train_batch_size": 256,
+    },
+    "electra-large": {
+        "model_size": "large", "generator_hidden_size": 1 / 4, "mask_prob": 0.25, "max_seq_length": 512,
+        "learning_rate": 2e-4, "num_warmup_steps": 10_000, "num_train_steps": 400_000, "train_batch_size": 2048,
+    },
+}  # fmt: skip
+
+# What `debug` sets: a model and a run small enough to try anything in seconds, as in the original.
+DEBUG: dict[str, Any] = {
+    "model_hparam_overrides": {"num_hidden_layers": 3, "hidden_size": 144, "num_attention_heads": 4},
+    "train_batch_size": 8, "eval_batch_size": 4, "num_train_steps": 20, "num_eval_steps": 2, "iterations_per_loop": 1,
+}  # fmt: skip
+
+_AT_LEAST: dict[str, float] = {
+    "gen_weight": 0, "disc_weight": 0, "lr_decay_power": 0, "weight_decay_rate": 0, "num_warmup_steps": 0, "seed": 0,
+    "num_eval_examples": 0, "eval_every_steps": 0, "num_train_steps": 1, "num_eval_steps": 1, "log_steps": 1,
+    "save_checkpoints_steps": 1, "keep_checkpoint_max": 1, "iterations_per_loop": 1, "shuffle_buffer_size": 1,
+    "train_batch_size": 1, "eval_batch_size": 1, "gradient_accumulation_steps": 1, "num_tpu_cores": 1,
+    "max_predictions_per_seq": 1, "max_seq_length": 3,
+}  # fmt: skip
+_ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size")
+_LARGEST_SEED = 2**31 - 1
+
+# What may change when a run continues in its folder: how long it runs, what it reports and where its files are.
+# `precision` and `xla` change rounding only. All else shapes the model, its input or its optimization; of the two
+# that hold examples out of training, what they come to (`num_held_out`) is compared.
+_MAY_CHANGE = frozenset({
+    "model_name", "data_dir", "model_dir", "pretrain_tfrecords", "eval_tfrecords", "vocab_file", "results_txt",
+    "results_pkl", "do_train", "do_eval", "debug", "preset", "num_train_steps", "num_eval_steps", "num_eval_examples",
+    "eval_batch_size", "eval_every_steps", "log_steps", "save_checkpoints_steps", "keep_checkpoint_max", "precision",
+    "xla", "iterations_per_loop", "use_tpu", "num_tpu_cores", "tpu_job_name", "tpu_name", "tpu_zone", "gcp_project",
+})  # fmt: skip
+
+
+def _hparam(default: Any, meaning: str) -> Any:
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
+
+
+def _derived(rule: str, meaning: str) -> Any:
+    """Returns a field without default: `from_hparams` works its value out by the rule where it is not given."""
+    return dataclasses.field(metadata={"meaning": meaning, "rule": rule})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainingConfig:
+    """All hparams of one pretraining run; made by `from_hparams`."""
+
+    model_name: str = _derived("`--model-name`", "name of the run")
+    data_dir: str = _derived("`--data-dir`", "folder of the vocabulary, the TFRecords and the models")
+    preset: str | None = _hparam(None, "recipe of the paper to start from: electra-small, electra-base, electra-large")
+    debug: bool = _hparam(False, "tiny model (3 layers, hidden 144), batches of 8 and 4, 20 steps, 2 evaluation steps")
+    do_train: bool = _hparam(True, "train; exactly one of do_train and do_eval is true")
+    do_eval: bool = _hparam(False, "evaluate the last checkpoint")
+    seed: int = _hparam(42, "seed of initialisation, order, masks, samples and dropout")
+
+    electra_objective: bool = _hparam(True, "generator and discriminator; false: masked LM only, as BERT")
+    electric_objective: bool = _hparam(False, "not available yet")
+    gen_weight: float = _hparam(1.0, "weight of the generator's masked LM loss")
+    disc_weight: float = _hparam(50.0, "weight of the discriminator's loss")
+    mask_prob: float = _hparam(0.15, "share of the tokens to mask, special tokens counted")
+    max_predictions_per_seq: int = _derived(
+        "int((mask_prob + 0.005) * max_seq_length)", "most masked tokens a sequence"
+    )
+
+    learning_rate: float = _hparam(5e-4, "peak learning rate; the paper takes 2e-4 for base and large")
+    lr_decay_power: float = _hparam(1.0, "power of the polynomial decay to 0; 1: linear")
+    weight_decay_rate: float = _hparam(0.01, "decoupled weight decay; biases and LayerNorm are not decayed")
+    num_warmup_steps: int = _hparam(10_000, "steps of linear warmup; 0: none")
+    num_train_steps: int = _hparam(1_000_000, "steps of training, at the end of which the learning rate is 0")
+    train_batch_size: int = _hparam(128, "sequences a step, over all devices")
+    gradient_accumulation_steps: int = _hparam(1, "parts a batch is worked through in, with the gradient of the whole")
+    eval_batch_size: int = _hparam(128, "sequences an evaluation step")
+
+    model_size: str = _hparam("small", "small, base or large")
+    model_hparam_overrides: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict, metadata={"meaning": "fields of EncoderConfig that differ from model_size"}
+    )
+    embedding_size: int = _derived("128 for small, else the hidden size", "width of the embeddings")
+    vocab_size: int = _hparam(30522, "number of tokens in the vocabulary")
+    do_lower_case: bool = _hparam(True, "lower-case the input")
+    max_seq_length: int = _hparam(128, "tokens a sequence, as the TFRecords were built")
+
+    uniform_generator: bool = _hparam(False, "replace with uniformly drawn tokens, without a generator")
+    two_tower_generator: bool = _hparam(False, "not available yet")
+    untied_generator: bool = _hparam(True, "generator with layers of its own; false: one encoder is both")
+    untied_generator_embeddings: bool = _hparam(False, "generator with embeddings of its own, as wide as it is")
+    generator_layers: float = _hparam(1.0, "the generator's layers, as a fraction of the discriminator's")
+    generator_hidden_size: float = _hparam(0.25, "the generator's hidden size, as a fraction of the discriminator's")
+    disallow_correct: bool = _hparam(False, "never sample the original token")
+    temperature: float = _hparam(1.0, "temperature of sampling from the generator")
+
+    precision: str = _hparam("auto", "auto (the fastest the device is good at), float32, mixed_bfloat16, mixed_float16")
+    xla: bool | str = _hparam("auto", "compile the step with XLA: true, false, auto (on a GPU)")
+    shuffle_buffer_size: int = _hparam(10_000, "examples the shuffle of the input holds")
+    save_checkpoints_steps: int = _hparam(1000, "steps between checkpoints")
+    keep_checkpoint_max: int = _hparam(5, "checkpoints kept")
+    log_steps: int = _hparam(100, "steps between lines of the training log")
+    num_eval_examples: int = _hparam(1000, "examples held out of training to evaluate on; eval_tfrecords overrides it")
+    eval_tfrecords: str | None = _hparam(None, "comma-separated globs of an evaluation set; nothing is then held out")
+    eval_every_steps: int = _hparam(0, "steps between evaluations during training; 0: none")
+    num_eval_steps: int = _hparam(100, "most batches an evaluation reads")
+    iterations_per_loop: int = _hparam(200, "accepted, without effect: it belongs to TPUs")
+
+    pretrain_tfrecords: str = _derived(
+        "`<data-dir>/pretrain_tfrecords/pretrain_data.tfrecord*`", "comma-separated globs of the training set"
+    )
+    vocab_file: str = _derived("`<data-dir>/vocab.txt`", "vocabulary the TFRecords were built with")
+    model_dir: str = _derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
+    results_txt: str = _derived("`<model_dir>/results/unsup_results.txt`", "evaluation results; as JSON beside it")
+    results_pkl: str = _derived("`<model_dir>/results/unsup_results.pkl`", "accepted, never written: results are JSON")
+
+    use_tpu: bool = _hparam(False, "TPUs are not supported: true is an error")
+    num_tpu_cores: int = _hparam(1, "accepted, without effect")
+    tpu_job_name: str | None = _hparam(None, "accepted, without effect")
+    tpu_name: str | None = _hparam(None, "accepted, without effect")
+    tpu_zone: str | None = _hparam(None, "accepted, without effect")
+    gcp_project: str | None = _hparam(None, "accepted, without effect")
+
+    @classmethod
+    def from_hparams(cls, *, model_name: str, data_dir: str, hparams: Mapping[str, Any]) -> "PretrainingConfig":
+        """Returns the config of a run: class defaults, then preset, then debug, then the given hparams.
+
+        Args:
+            model_name: name of the run.
+            data_dir: folder of vocabulary, TFRecords and models.
+            hparams: what the user sets. null gives a value that has a rule back to its rule.
+
+        Raises:
+            HparamError: for an unknown hparam, a wrong type, or a value that is not possible; names key and remedy.
+        """
+        for key in {"model_name", "data_dir"} & hparams.keys():
+            raise HparamError(f"{key} is not an hparam: it is given as --{key.replace('_', '-')}")
+        fields = dataclasses.fields(cls)
+        ruled = {field.name for field in fields if "rule" in field.metadata}
+        given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
+        defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+        settings = {**defaults, "model_name": model_name, "data_dir": data_dir, **_merged(given)}
+        return cls(**{**_values_by_rule(settings), **settings})
+
+    @classmethod
+    def from_saved(cls, saved: Mapping[str, Any]) -> "PretrainingConfig":
+        """Returns the config that `to_dict` gave, as a model folder's config.json holds it."""
+        hparams = {key: value for key, value in saved.items() if key not in ("model_name", "data_dir")}
+        return cls.from_hparams(model_name=saved["model_name"], data_dir=saved["data_dir"], hparams=hparams)
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+        _check_pairs(self)
+        self.generator_encoder()
+
+    def discriminator_encoder(self) -> EncoderConfig:
+        """Returns the shape of the discriminator's encoder, of the only one where there is one."""
+        tables = {"vocab_size": self.vocab_size, "embedding_size": self.embedding_size}
+        return EncoderConfig.of_size(self.model_size, **tables, **self.model_hparam_overrides)
+
+    def generator_encoder(self) -> EncoderConfig:
+        """Returns the shape of the generator's encoder: the discriminator's where the generator has none of its own."""
+        discriminator = self.discriminator_encoder()
+        if not (self.electra_objective and self.untied_generator):
+            return discriminator
+        hidden_size = round(discriminator.hidden_size * self.generator_hidden_size)
+        num_hidden_layers = round(discriminator.num_hidden_layers * self.generator_layers)
+        shape: dict[str, Any] = {
+            "hidden_size": hidden_size,
+            "num_hidden_layers": num_hidden_layers,
+            **widths_by_rule(hidden_size),
+        }
+        if not self.untied_generator_embeddings:
+            shape["embedding_size"] = self.embedding_size
+        try:
+            return dataclasses.replace(discriminator, **shape)
+        except HparamError as error:
+            raise HparamError(
+                f"generator_hidden_size, generator_layers: of the generator, {error}. Received: "
+                f"generator_hidden_size={self.generator_hidden_size}, generator_layers={self.generator_layers}"
+            ) from None
+
+    def networks(self) -> tuple[tuple[EncoderConfig, str], ...]:
+        """Returns what a step runs: encoders with their heads, "masked_lm" or "discriminator"."""
+        masked_lm = (self.generator_encoder(), "masked_lm")
+        discriminator = (self.discriminator_encoder(), "discriminator")
+        if not self.electra_objective:
+            return (masked_lm,)
+        return (discriminator,) if self.uniform_generator else (masked_lm, discriminator)
+
+    @property
+    def num_held_out(self) -> int:
+        """Examples at the head of the training set that are kept for evaluation."""
+        return 0 if self.eval_tfrecords else self.num_eval_examples
+
+    @property
+    def results_json(self) -> str:
+        """Path of the evaluation results as JSON, beside results_txt."""
+        return os.path.splitext(self.results_txt)[0] + ".json"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the effective configuration, every value by its hparam's name."""
+        return dataclasses.asdict(self)
+
+    def to_json(self) -> str:
+        """Returns the effective configuration as JSON text, as a model folder's config.json holds it."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    def different_settings(self, saved: Mapping[str, Any]) -> list[str]:
+        """Returns the names of the settings that differ from saved ones and may not while a run continues.
+
+        Args:
+            saved: the configuration the run was started with, as `to_dict` gave it.
+        """
+        before = self.from_saved(saved)
+        fixed = [field.name for field in dataclasses.fields(self) if field.name not in _MAY_CHANGE]
+        different = [name for name in fixed if getattr(before, name) != getattr(self, name)]
+        return different + (["num_eval_examples"] if before.num_held_out != self.num_held_out else [])
+
+
+def _merged(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what preset, debug and the user set, the later winning; overrides of the model key by key."""
+    preset = given.get("preset")
+    if preset is not None:
+        check_choice("preset", preset, PRESETS)
+    layers = (PRESETS[preset] if preset else {}, DEBUG if given.get("debug") else {}, given)
+    merged = {key: value for layer in layers for key, value in layer.items()}
+    overrides = {key: value for layer in layers for key, value in layer.get("model_hparam_overrides", {}).items()}
+    try:
+        overrides = checked_hparams(EncoderConfig, overrides)
+    except HparamError as error:
+        raise HparamError(f"model_hparam_overrides: {error}") from None
+    lifted: dict[str, Any] = {key: overrides.pop(key) for key in ("vocab_size", "embedding_size") if key in overrides}
+    return {**merged, **lifted, "model_hparam_overrides": overrides}
+
+
+def _values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a value for every field that has a rule, from the settings that have none."""
+    data_dir = settings["data_dir"]
+    model_dir = settings.get("model_dir", os.path.join(data_dir, "models", settings["model_name"]))
+    encoder = EncoderConfig.of_size(settings["model_size"], **settings["model_hparam_overrides"])
+    return {
+        "embedding_size": encoder.embedding_size,
+        "max_predictions_per_seq": max(1, int((settings["mask_prob"] + 0.005) * settings["max_seq_length"])),
+        "pretrain_tfrecords": os.path.join(data_dir, "pretrain_tfrecords", "pretrain_data.tfrecord*"),
+        "vocab_file": os.path.join(data_dir, "vocab.txt"),
+        "model_dir": model_dir,
+        "results_txt": os.path.join(model_dir, "results", "unsup_results.txt"),
+        "results_pkl": os.path.join(model_dir, "results", "unsup_results.pkl"),
+    }
+
+
+def _check_values(config: PretrainingConfig) -> None:
+    """Raises HparamError for a value that is never possible, whatever the others are."""
+    check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
+    if config.xla not in (True, False, "auto"):
+        raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
+    for name, least in _AT_LEAST.items():
+        if getattr(config, name) < least:
+            raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
+    for name in _ABOVE_ZERO:
+        if getattr(config, name) <= 0:
+            raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
+    if not 0 < config.mask_prob < 1:
+        raise HparamError(f"mask_prob must be above 0 and below 1. Received: {config.mask_prob}")
+    if config.seed > _LARGEST_SEED:
+        raise HparamError(f"seed must be at most {_LARGEST_SEED}. Received: {config.seed}")
+    if config.use_tpu:
+        raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
+    for name in ("two_tower_generator", "electric_objective"):
+        if getattr(config, name):
+            raise HparamError(f"{name} is not available yet; set it to false. Received: true")
+
+
+def _check_pairs(config: PretrainingConfig) -> None:
+    """Raises HparamError for values that are not possible together."""
+    max_position_embeddings = config.discriminator_encoder().max_position_embeddings
+    rules = (
+        (
+            config.do_train != config.do_eval,
+            ("do_train", "do_eval"),
+            "exactly one must be true; to evaluate, set do_train to false as well",
+        ),
+        (
+            config.max_seq_length <= max_position_embeddings,
+            ("max_seq_length",),
+            f"must be at most max_position_embeddings, {max_position_embeddings}; raise it in model_hparam_overrides",
+        ),
+        (
+            config.max_predictions_per_seq <= config.max_seq_length,
+            ("max_predictions_per_seq", "max_seq_length"),
+            "no more tokens can be masked than a sequence has",
+        ),
+        (
+            config.train_batch_size % config.gradient_accumulation_steps == 0,
+            ("train_batch_size", "gradient_accumulation_steps"),
+            "the batch must be a multiple of the steps it is accumulated in",
+        ),
+        (
+            config.electra_objective or not config.uniform_generator,
+            ("uniform_generator", "electra_objective"),
+            "without a discriminator there is nothing to replace tokens for; set one of them to the other value",
+        ),
+        (
+            config.untied_generator or not config.untied_generator_embeddings,
+            ("untied_generator_embeddings", "untied_generator"),
+            "one encoder has one table of embeddings; set untied_generator to true",
+        ),
+        (
+            config.gen_weight + (config.disc_weight if config.electra_objective else 0) > 0,
+            ("gen_weight", "disc_weight"),
+            "nothing would be learned; give the objective a weight above 0",
+        ),
+    )
+    for possible, names, rule in rules:
+        if not possible:
+            received = ", ".join(f"{name}={json.dumps(getattr(config, name))}" for name in names)
+            raise HparamError(f"{', '.join(names)}: {rule}. Received: {received}")

@@ -1,0 +1,254 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configure_pretraining import PRESETS, PretrainingConfig
+from electra_span.config import EncoderConfig, HparamError
+
+# Defaults of the original ELECTRA for model "m" in folder "d".
+ORIGINAL_DEFAULTS = {
+    "model_name": "m", "debug": False, "do_train": True, "do_eval": False, "electra_objective": True,
+    "electric_objective": False, "gen_weight": 1.0, "disc_weight": 50.0, "mask_prob": 0.15, "learning_rate": 5e-4,
+    "lr_decay_power": 1.0, "weight_decay_rate": 0.01, "num_warmup_steps": 10000, "iterations_per_loop": 200,
+    "save_checkpoints_steps": 1000, "keep_checkpoint_max": 5, "num_train_steps": 1000000, "num_eval_steps": 100,
+    "model_size": "small", "model_hparam_overrides": {}, "embedding_size": 128, "vocab_size": 30522,
+    "do_lower_case": True, "uniform_generator": False, "two_tower_generator": False,
+    "untied_generator_embeddings": False, "untied_generator": True, "generator_layers": 1.0,
+    "generator_hidden_size": 0.25, "disallow_correct": False, "temperature": 1.0, "max_seq_length": 128,
+    "train_batch_size": 128, "eval_batch_size": 128, "use_tpu": False, "num_tpu_cores": 1, "tpu_job_name": None,
+    "tpu_name": None, "tpu_zone": None, "gcp_project": None, "model_dir": "d/models/m",
+    "pretrain_tfrecords": "d/pretrain_tfrecords/pretrain_data.tfrecord*", "vocab_file": "d/vocab.txt",
+    "results_txt": "d/models/m/results/unsup_results.txt", "results_pkl": "d/models/m/results/unsup_results.pkl",
+    "max_predictions_per_seq": 19,
+}  # fmt: skip
+OWN_DEFAULTS = {
+    "data_dir": "d", "preset": None, "seed": 42, "precision": "auto", "xla": "auto", "gradient_accumulation_steps": 1,
+    "num_eval_examples": 1000, "eval_tfrecords": None, "eval_every_steps": 0, "log_steps": 100,
+    "shuffle_buffer_size": 10000,
+}  # fmt: skip
+
+
+def configure(**hparams) -> PretrainingConfig:
+    return PretrainingConfig.from_hparams(model_name="m", data_dir="d", hparams=hparams)
+
+
+def test_defaults_are_the_originals_and_our_own():
+    assert configure().to_dict() == {**ORIGINAL_DEFAULTS, **OWN_DEFAULTS}
+
+
+def test_every_hparam_says_what_it_means():
+    for field in dataclasses.fields(PretrainingConfig):
+        assert field.metadata["meaning"], field.name
+
+
+@pytest.mark.parametrize(
+    ("preset", "model_size", "learning_rate", "batch", "steps", "length", "mask_prob", "predictions", "generator"),
+    [
+        ("electra-small", "small", 5e-4, 128, 1_000_000, 128, 0.15, 19, (64, 12, 1, 256)),
+        ("electra-base", "base", 2e-4, 256, 766_000, 512, 0.15, 79, (256, 12, 4, 1024)),
+        ("electra-large", "large", 2e-4, 2048, 400_000, 512, 0.25, 130, (256, 24, 4, 1024)),
+    ],
+)
+def test_presets_are_the_papers_recipes(
+    preset, model_size, learning_rate, batch, steps, length, mask_prob, predictions, generator
+):
+    config = configure(preset=preset)
+    assert config.model_size == model_size
+    assert config.learning_rate == learning_rate
+    assert (config.train_batch_size, config.num_train_steps, config.num_warmup_steps) == (batch, steps, 10_000)
+    assert (config.max_seq_length, config.mask_prob, config.max_predictions_per_seq) == (length, mask_prob, predictions)
+    assert generator == (
+        config.generator_encoder().hidden_size,
+        config.generator_encoder().num_hidden_layers,
+        config.generator_encoder().num_attention_heads,
+        config.generator_encoder().intermediate_size,
+    )
+
+
+def test_user_wins_over_debug_and_debug_over_preset():
+    config = configure(preset="electra-base", debug=True, train_batch_size=2, model_hparam_overrides={"hidden_size": 8})
+    assert config.train_batch_size == 2
+    assert (config.num_train_steps, config.num_eval_steps, config.eval_batch_size) == (20, 2, 4)
+    assert config.learning_rate == 2e-4
+    encoder = config.discriminator_encoder()
+    assert (encoder.hidden_size, encoder.num_hidden_layers, encoder.embedding_size) == (8, 3, 8)
+
+
+def test_debug_model_is_the_originals():
+    encoder = configure(debug=True).discriminator_encoder()
+    expected = EncoderConfig(
+        hidden_size=144, num_hidden_layers=3, num_attention_heads=4, intermediate_size=576, embedding_size=128
+    )
+    assert encoder == expected
+
+
+def test_paths_follow_the_model_dir_and_null_is_the_rule():
+    config = configure(model_dir="elsewhere", vocab_file=None, embedding_size=None)
+    assert config.results_txt == "elsewhere/results/unsup_results.txt"
+    assert config.results_json == "elsewhere/results/unsup_results.json"
+    assert config.vocab_file == "d/vocab.txt"
+    assert config.embedding_size == 128
+
+
+def test_given_max_predictions_win_over_the_rule():
+    assert configure(max_predictions_per_seq=7).max_predictions_per_seq == 7
+    assert configure(max_seq_length=3).max_predictions_per_seq == 1
+
+
+def test_tables_in_the_overrides_become_hparams():
+    config = configure(model_hparam_overrides={"vocab_size": 37, "embedding_size": 12, "hidden_size": 24})
+    assert (config.vocab_size, config.embedding_size) == (37, 12)
+    assert config.model_hparam_overrides == {"hidden_size": 24}
+
+
+def test_own_evaluation_set_holds_nothing_out():
+    assert configure().num_held_out == 1000
+    assert configure(eval_tfrecords="own*").num_held_out == 0
+
+
+def test_generator_shapes_are_the_originals(golden):
+    for recorded in json.loads((golden / "tf1/generator_configs.json").read_text()):
+        overrides = {key: recorded[key] for key in ("hidden_size", "num_hidden_layers")}
+        config = configure(
+            vocab_size=300,
+            model_hparam_overrides=overrides,
+            generator_hidden_size=recorded["generator_hidden_size"],
+            generator_layers=recorded["generator_layers"],
+        )
+        discriminator = dataclasses.asdict(config.discriminator_encoder())
+        generator = dataclasses.asdict(config.generator_encoder())
+        assert recorded["discriminator"].items() <= discriminator.items()
+        assert recorded["generator"].items() <= generator.items()
+
+
+@pytest.mark.parametrize(
+    "variant", ["small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm", "disallow_correct"]
+)
+def test_recorded_configurations_of_the_original_are_read_as_they_are(golden, variant):
+    meta = json.loads((golden / "tf1" / variant / "meta.json").read_text())
+    hparams = {key: value for key, value in meta["config"].items() if key != "model_name"}
+    config = configure(**hparams)
+    assert hparams.items() <= config.to_dict().items()
+    assert meta["bert_config"].items() <= dataclasses.asdict(config.discriminator_encoder()).items()
+    own_generator = config.electra_objective and config.untied_generator
+    expected = meta["generator_config"] if own_generator else meta["bert_config"]
+    assert expected.items() <= dataclasses.asdict(config.generator_encoder()).items()
+
+
+def test_generator_embeddings_of_its_own_are_as_wide_as_it_is():
+    assert configure(untied_generator_embeddings=True).generator_encoder().embedding_size == 64
+    assert configure().generator_encoder().embedding_size == 128
+
+
+@pytest.mark.parametrize(
+    ("hparams", "heads"),
+    [
+        ({}, ["masked_lm", "discriminator"]),
+        ({"untied_generator": False}, ["masked_lm", "discriminator"]),
+        ({"electra_objective": False}, ["masked_lm"]),
+        ({"uniform_generator": True}, ["discriminator"]),
+    ],
+)
+def test_networks_are_those_the_objective_needs(hparams, heads):
+    assert [head for _, head in configure(**hparams).networks()] == heads
+
+
+@pytest.mark.parametrize(
+    ("hparams", "message"),
+    [
+        ({"learning_rat": 1e-3}, "unknown hparam 'learning_rat': did you mean 'learning_rate'?"),
+        ({"learning_rate": "1e-3"}, "learning_rate must be a finite number. Received: '1e-3'"),
+        ({"learning_rate": 0}, "learning_rate must be above 0. Received: 0.0"),
+        ({"train_batch_size": True}, "train_batch_size must be an integer. Received: True"),
+        ({"train_batch_size": 0}, "train_batch_size must be at least 1. Received: 0"),
+        ({"train_batch_size": None}, "train_batch_size must be an integer. Received: None"),
+        ({"do_eval": True}, "exactly one must be true.*Received: do_train=true, do_eval=true"),
+        ({"do_train": False}, "exactly one must be true.*Received: do_train=false, do_eval=false"),
+        ({"use_tpu": True}, "use_tpu: TPUs are not supported"),
+        ({"two_tower_generator": True}, "two_tower_generator is not available yet"),
+        ({"electric_objective": True}, "electric_objective is not available yet"),
+        ({"mask_prob": 1.0}, "mask_prob must be above 0 and below 1. Received: 1.0"),
+        ({"mask_prob": 0}, "mask_prob must be above 0 and below 1. Received: 0.0"),
+        ({"max_seq_length": 513}, "must be at most max_position_embeddings, 512.*Received: max_seq_length=513"),
+        ({"max_seq_length": 8, "max_predictions_per_seq": 9}, "no more tokens can be masked than a sequence has"),
+        ({"gradient_accumulation_steps": 3}, "train_batch_size=128, gradient_accumulation_steps=3"),
+        ({"uniform_generator": True, "electra_objective": False}, "without a discriminator"),
+        ({"untied_generator": False, "untied_generator_embeddings": True}, "one encoder has one table"),
+        ({"gen_weight": 0, "disc_weight": 0}, "nothing would be learned"),
+        ({"gen_weight": 0, "electra_objective": False}, "nothing would be learned"),
+        ({"temperature": 0}, "temperature must be above 0"),
+        ({"keep_checkpoint_max": 0}, "keep_checkpoint_max must be at least 1"),
+        ({"precision": "mixed_bfloat"}, "unknown precision 'mixed_bfloat': did you mean 'mixed_bfloat16'?"),
+        ({"xla": "on"}, "xla must be true, false or 'auto'. Received: 'on'"),
+        ({"preset": "electra-smal"}, "unknown preset 'electra-smal': did you mean 'electra-small'?"),
+        ({"model_size": "bases"}, "unknown model_size 'bases': did you mean 'base'?"),
+        ({"model_hparam_overrides": {"hiden_size": 8}}, "model_hparam_overrides: unknown hparam 'hiden_size'"),
+        ({"model_hparam_overrides": {"hidden_size": 8.0}}, "model_hparam_overrides: hidden_size must be an integer"),
+        ({"model_hparam_overrides": []}, "model_hparam_overrides must be an object"),
+        ({"generator_hidden_size": 250 / 256}, "of the generator.*Received: generator_hidden_size=0.9765625"),
+        ({"generator_layers": 0.01}, "of the generator, num_hidden_layers must be at least 1"),
+        ({"seed": 2**31}, "seed must be at most"),
+        ({"model_name": "other"}, "model_name is not an hparam: it is given as --model-name"),
+    ],
+)
+def test_wrong_hparam_is_refused_with_key_value_and_remedy(hparams, message):
+    with pytest.raises(HparamError, match=message):
+        configure(**hparams)
+
+
+def test_no_warmup_is_possible():
+    assert configure(num_warmup_steps=0).num_warmup_steps == 0
+
+
+@settings(deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "preset": st.sampled_from([None, *PRESETS]),
+            "debug": st.booleans(),
+            "mask_prob": st.floats(-1, 2),
+            "max_seq_length": st.integers(-1, 600),
+            "model_hparam_overrides": st.dictionaries(
+                st.sampled_from(["hidden_size", "num_hidden_layers", "vocab_size"]), st.integers(-1, 999)
+            ),
+            "generator_hidden_size": st.floats(-1, 2),
+            "untied_generator": st.booleans(),
+            "electra_objective": st.booleans(),
+        },
+    )
+)
+def test_any_config_is_refused_or_consistent_and_survives_its_json(hparams):
+    try:
+        config = configure(**hparams)
+    except HparamError:
+        return
+    assert PretrainingConfig.from_saved(json.loads(config.to_json())) == config
+    assert 1 <= config.max_predictions_per_seq <= config.max_seq_length
+    assert config.different_settings(config.to_dict()) == []
+
+
+def test_run_may_continue_longer_elsewhere_and_with_other_reports():
+    started = configure().to_dict()
+    now = PretrainingConfig.from_hparams(
+        model_name="n",
+        data_dir="e",
+        hparams={"num_train_steps": 9, "log_steps": 1, "eval_batch_size": 2, "precision": "float32", "do_train": True},
+    )
+    assert now.different_settings(started) == []
+
+
+def test_run_may_not_continue_with_another_model_data_or_optimization():
+    now = configure(learning_rate=1e-4, seed=1, model_hparam_overrides={"hidden_size": 64}, max_seq_length=64)
+    assert now.different_settings(configure().to_dict()) == [
+        "seed", "max_predictions_per_seq", "learning_rate", "model_hparam_overrides", "max_seq_length"
+    ]  # fmt: skip
+
+
+def test_run_may_not_continue_with_other_examples_held_out():
+    started = configure().to_dict()
+    assert configure(num_eval_examples=0).different_settings(started) == ["num_eval_examples"]
+    assert configure(eval_tfrecords="own*").different_settings(started) == ["num_eval_examples"]
