@@ -26,3 +26,4 @@ class MaskedBatch(NamedTuple):
     masked_lm_positions: tf.Tensor  # int32 [B, N], to predict: distinct in a row
     masked_lm_ids: tf.Tensor  # int32 [B, N], the original tokens there
     masked_lm_weights: tf.Tensor  # float32 [B, N], 1 a slot in use, 0 none
+    sampling_uniforms: tf.Tensor  # float32 [B, N] in [0, 1), by which the generator's predictions are sampled

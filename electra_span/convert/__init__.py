@@ -1,0 +1,1 @@
+"""Reading and writing the formats in which ELECTRA models are published."""

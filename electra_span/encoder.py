@@ -1,0 +1,109 @@
+"""The ELECTRA encoder: embeddings, a projection to the hidden size, transformer blocks."""
+
+import keras
+import tensorflow as tf
+
+from electra_span.config import EncoderConfig
+from electra_span.layers.embeddings import Embeddings
+from electra_span.layers.kernels import compiled_kernels, plain_kernels
+from electra_span.layers.packing import Packing, keep_all, skip_padding
+from electra_span.layers.transformer import TransformerBlock
+
+_PADDING_BIAS = -10000.0  # the original's; its exponential is exactly 0 in float32
+
+
+class ElectraEncoder(keras.layers.Layer):
+    """Transformer encoder of ELECTRA (Clark et al. 2020), which is BERT's with embeddings of their own width.
+
+    Args:
+        config: sizes, dropout rates, initialisation.
+        embeddings: the embedding layer to use, shared with another encoder; by default one of its own.
+        compile_kernels: compile elementwise functions by XLA, one loop each; for training on a CPU.
+        skips_padding: compute on real tokens only, and return zeros at padding; shapes inside are then not static.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig,
+        embeddings: Embeddings | None = None,
+        *,
+        compile_kernels: bool = False,
+        skips_padding: bool = False,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.config, self.skips_padding = config, skips_padding
+        self.embeddings = embeddings or Embeddings(config, name="embeddings", dtype=self.dtype_policy)
+        self.embeddings_project = None
+        if config.embedding_size != config.hidden_size:
+            self.embeddings_project = keras.layers.Dense(
+                config.hidden_size, name="embeddings_project", dtype=self.dtype_policy
+            )
+        kernels = compiled_kernels() if compile_kernels else plain_kernels()
+        self.blocks = [
+            TransformerBlock(config, kernels, name=f"layer_{index}", dtype=self.dtype_policy)
+            for index in range(config.num_hidden_layers)
+        ]
+        self.build()
+
+    def build(self, input_shape: object = None) -> None:
+        """Creates the weights; they do not depend on input_shape."""
+        if not self.embeddings.built:
+            self.embeddings.build()
+        if self.embeddings_project is not None:
+            self.embeddings_project.build((None, self.config.embedding_size))
+        for block in self.blocks:
+            block.build()
+        self.built = True
+
+    def call(
+        self,
+        input_ids: tf.Tensor,
+        input_mask: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+        dropout_seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns the last hidden states [B, L, H].
+
+        Args:
+            input_ids: int32 [B, L].
+            input_mask: int32 [B, L], 1 at tokens and 0 at padding, which no token attends to; all tokens by default.
+            segment_ids: int32 [B, L]; zeros by default.
+            dropout_seed: int32 [2], from which all dropout is drawn; None for no dropout.
+        """
+        return self.hidden_states(input_ids, input_mask, segment_ids, dropout_seed)[-1]
+
+    def hidden_states(
+        self,
+        input_ids: tf.Tensor,
+        input_mask: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+        dropout_seed: tf.Tensor | None = None,
+    ) -> list[tf.Tensor]:
+        """Returns what enters the first block and what leaves each block: num_hidden_layers + 1 times [B, L, H]."""
+        input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
+        segment_ids = tf.zeros_like(input_ids) if segment_ids is None else segment_ids
+        packing = (skip_padding if self.skips_padding else keep_all)(input_mask)
+        num_seeds = 1 + 3 * len(self.blocks)
+        seeds = None if dropout_seed is None else tf.random.experimental.stateless_split(dropout_seed, num=num_seeds)
+
+        x = self._embed(input_ids, segment_ids, packing, None if seeds is None else seeds[0])
+        mask_bias = tf.cast(1 - input_mask, tf.float32)[:, None, None, :] * _PADDING_BIAS  # [B, 1, 1, L]
+        states = [x]
+        for index, block in enumerate(self.blocks):
+            block_seeds = None if seeds is None else seeds[1 + 3 * index : 4 + 3 * index]
+            states.append(block(states[-1], mask_bias=mask_bias, packing=packing, dropout_seeds=block_seeds))
+        return [packing.unpack(state) for state in states]
+
+    def _embed(
+        self, input_ids: tf.Tensor, segment_ids: tf.Tensor, packing: Packing, dropout_seed: tf.Tensor | None
+    ) -> tf.Tensor:
+        """Returns the embeddings of the packed tokens, projected to the hidden size: [T, H]."""
+        positions = tf.broadcast_to(tf.range(tf.shape(input_ids)[1]), tf.shape(input_ids))
+        x = self.embeddings(
+            packing.pack(input_ids),
+            positions=packing.pack(positions),
+            segment_ids=packing.pack(segment_ids),
+            dropout_seed=dropout_seed,
+        )
+        return x if self.embeddings_project is None else self.embeddings_project(x)

@@ -1,0 +1,64 @@
+"""Prediction heads on top of an encoder. Their logits are float32 under any precision."""
+
+import keras
+import tensorflow as tf
+
+from electra_span.config import EncoderConfig
+from electra_span.layers.kernels import bias_gelu
+
+
+class MaskedLMHead(keras.layers.Layer):
+    """Scores of all words for each given state: dense, GELU, LayerNorm, product with the word embeddings."""
+
+    def __init__(self, config: EncoderConfig, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.dense = keras.layers.Dense(
+            config.embedding_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy
+        )
+        self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm", dtype=self.dtype_policy)
+
+    def build(self, input_shape: object = None) -> None:
+        """Creates the weights; they do not depend on input_shape."""
+        self.dense.build((None, self.config.hidden_size))
+        self.norm.build((None, self.config.embedding_size))
+        self.output_bias = self.add_weight(
+            name="output_bias", shape=(self.config.vocab_size,), initializer="zeros", autocast=False
+        )
+
+    def call(self, states: tf.Tensor, word_embeddings: tf.Tensor) -> tf.Tensor:
+        """Returns float32 logits [B, N, V].
+
+        Args:
+            states: [B, N, H].
+            word_embeddings: float32 [V, E], the table of the encoder's own embeddings.
+        """
+        x = self.norm(bias_gelu(tf.matmul(states, self.dense.kernel), self.dense.bias))  # [B, N, E]
+        shape = tf.shape(x)
+        flat = tf.reshape(tf.cast(x, tf.float32), [-1, self.config.embedding_size])  # [B * N, E]
+        logits = tf.matmul(flat, word_embeddings, transpose_b=True) + self.output_bias  # [B * N, V]
+        return tf.reshape(logits, [shape[0], shape[1], self.config.vocab_size])
+
+
+class ReplacedTokenHead(keras.layers.Layer):
+    """One score a token, positive where it looks replaced: dense, GELU, dense."""
+
+    def __init__(self, config: EncoderConfig, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.config = config
+        initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
+        self.dense = keras.layers.Dense(
+            config.hidden_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy
+        )
+        self.prediction = keras.layers.Dense(1, name="prediction", dtype="float32")  # Glorot, as the original's
+
+    def build(self, input_shape: object = None) -> None:
+        """Creates the weights; they do not depend on input_shape."""
+        self.dense.build((None, self.config.hidden_size))
+        self.prediction.build((None, self.config.hidden_size))
+
+    def call(self, states: tf.Tensor) -> tf.Tensor:
+        """Returns float32 logits [B, L] for states [B, L, H]."""
+        x = bias_gelu(tf.matmul(states, self.dense.kernel), self.dense.bias)
+        return tf.squeeze(self.prediction(tf.cast(x, tf.float32)), axis=-1)

@@ -1,0 +1,90 @@
+"""Pure tensor functions shared by networks and objectives.
+
+Axis letters: B batch, L length, N masked positions, H hidden size, V vocabulary.
+"""
+
+import math
+
+import tensorflow as tf
+
+
+def gather_positions(states: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Returns the vectors of states [B, L, H] at positions [B, N]: [B, N, H]."""
+    return tf.gather(states, positions, batch_dims=1)
+
+
+def scatter_positions(tokens: tf.Tensor, positions: tf.Tensor, updates: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Returns tokens with updates written at positions.
+
+    Args:
+        tokens: int32 [B, L].
+        positions: int32 [B, N], without repetition among the slots of weight 1.
+        updates: int32 [B, N].
+        weights: [B, N], 1 where a slot is used; a slot of weight 0 writes nothing, wherever it points.
+
+    Returns:
+        int32 [B, L].
+    """
+    change = (updates - tf.gather(tokens, positions, batch_dims=1)) * tf.cast(weights, tokens.dtype)
+    rows = tf.broadcast_to(tf.range(tf.shape(positions)[0])[:, None], tf.shape(positions))
+    return tf.tensor_scatter_nd_add(tokens, tf.stack([rows, positions], axis=-1), change)
+
+
+def share_of_mean(values: tf.Tensor, weights: tf.Tensor, all_weights: tf.Tensor) -> tf.Tensor:
+    """Returns the part of a weighted mean that some of its values contribute; 0 where all weights are 0.
+
+    Args:
+        values: float32, any shape.
+        weights: of the values' shape.
+        all_weights: the weights of everything that the mean runs over, these values among it.
+
+    Source: ELECTRA's losses add 1e-6 to the sum of weights.
+    """
+    total = tf.reduce_sum(tf.cast(all_weights, tf.float32))
+    return tf.reduce_sum(values * tf.cast(weights, tf.float32)) / (total + 1e-6)
+
+
+def sample_categorical(logits: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+    """Returns one index a row, drawn from softmax(logits), without gradient.
+
+    Inverts the cumulative distribution at one uniform number a row, in two levels (blocks, then inside the block
+    that was hit), so that only about 2 sqrt(V) of the V probabilities are ever summed up in order. An index of
+    probability 0 is never drawn.
+
+    Args:
+        logits: float [..., V].
+        uniforms: float32 [...], in [0, 1).
+
+    Returns:
+        int32 [...].
+    """
+    logits = tf.stop_gradient(tf.cast(logits, tf.float32))
+    size = logits.shape[-1]
+    num_blocks = math.ceil(size / math.isqrt(size))
+    block_size = math.ceil(size / num_blocks)
+    rows = tf.reshape(logits, [-1, size])
+    masses = tf.exp(rows - tf.reduce_max(rows, axis=-1, keepdims=True))
+    masses = tf.pad(masses, [[0, 0], [0, num_blocks * block_size - size]])
+    blocks = tf.reshape(masses, [-1, num_blocks, block_size])
+
+    totals = tf.reduce_sum(blocks, axis=-1)  # [rows, num_blocks]
+    block, rest = _invert(totals, tf.reshape(uniforms, [-1]) * tf.reduce_sum(totals, axis=-1))
+    inside, _ = _invert(tf.gather(blocks, block, batch_dims=1), rest)
+    return tf.reshape(block * block_size + inside, tf.shape(uniforms))
+
+
+def _invert(masses: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns where target falls in the running sum of masses, and how far past that element's start.
+
+    Args:
+        masses: float32 [rows, n], not negative.
+        target: float32 [rows], from 0 up to the row's sum; brought below it, where rounding took it past.
+
+    Returns:
+        int32 [rows] and float32 [rows].
+    """
+    running = tf.cumsum(masses, axis=-1)
+    target = tf.minimum(target, running[:, -1] * (1 - 1e-6))
+    passed = running <= target[:, None]  # [rows, n]
+    start = tf.reduce_max(tf.where(passed, running, 0.0), axis=-1)
+    return tf.reduce_sum(tf.cast(passed, tf.int32), axis=-1), target - start

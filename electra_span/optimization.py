@@ -1,0 +1,160 @@
+"""ELECTRA's optimizer: AdamW without bias correction, its schedule, and per-variable rates and decay.
+
+Sources: Clark et al. 2020, appendices A and B; Clark et al.'s code, where it differs, under `Deviation`.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+# Which variables are decayed, by the last part of their path. Every variable must be in this table.
+_DECAYED = {
+    "kernel": True,
+    "word_embeddings": True,
+    "position_embeddings": True,
+    "segment_embeddings": True,
+    "bias": False,
+    "output_bias": False,
+    "gamma": False,
+    "beta": False,
+}
+
+
+def is_decayed(path: str) -> bool:
+    """Returns whether weight decay applies to the variable of that path: not to biases and LayerNorms.
+
+    Raises:
+        KeyError: the path's last part is in no row of the table.
+    """
+    return _DECAYED[path.rpartition("/")[2]]
+
+
+def learning_rate_at(
+    step: tf.Tensor, *, peak: float, num_train_steps: int, num_warmup_steps: int, decay_power: float = 1.0
+) -> tf.Tensor:
+    """Returns the learning rate of the update after `step` updates: float32 [].
+
+    The decay counts from step 0 and the warmup multiplies it, so that the peak is never quite reached.
+    Deviation: without warmup steps the original divides 0 by 0.
+
+    Args:
+        step: int64 [], 0 for the first update.
+        peak: what the schedule is scaled by.
+        num_train_steps: where the rate reaches 0, and stays.
+        num_warmup_steps: over which the factor rises linearly from 0 to 1; may be 0.
+        decay_power: of the polynomial decay.
+    """
+    step = tf.cast(step, tf.float32)
+    progress = tf.minimum(step / num_train_steps, 1.0)
+    rate = peak * tf.pow(1.0 - progress, decay_power)
+    return rate * tf.minimum(1.0, step / num_warmup_steps) if num_warmup_steps else rate
+
+
+def layerwise_rate(path: str, *, num_layers: int, decay: float, compat: bool = False) -> float:
+    """Returns the factor on the learning rate of the variable of that path, by its depth in the encoder.
+
+    Task heads have 1, the top layer `decay`, each layer below `decay` times that, the embeddings the least.
+    Deviation: the original's code gives every encoder variable one power more (`compat`), against its paper.
+
+    Args:
+        path: of the variable, below its model or whole.
+        num_layers: of the encoder.
+        decay: the factor from one layer to the one below.
+        compat: as the original's code.
+    """
+    layer = re.search(r"(?:^|/)layer_(\d+)/", path)
+    if layer:
+        distance = num_layers - int(layer.group(1))
+    elif re.search(r"(?:^|/)embeddings(?:_project)?/", path):
+        distance = num_layers + 1
+    else:
+        return 1.0
+    return decay ** (distance + compat)
+
+
+class AdamW(tf.Module):
+    """Adam without bias correction and with decoupled weight decay, as ELECTRA and BERT train.
+
+    m and v are running means of the gradient and its square; the update is lr * (m / (sqrt(v) + epsilon) + decay * w).
+
+    Args:
+        variables: what is trained.
+        weight_decay_rate: for the variables that `is_decayed` names.
+        rate_of: a factor on the learning rate for each path; by default 1.
+        compile_update: have XLA compile the update of a variable into one loop.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[keras.Variable],
+        *,
+        weight_decay_rate: float,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        rate_of: Callable[[str], float] = lambda path: 1.0,
+        compile_update: bool = False,
+    ) -> None:
+        super().__init__()
+        self._trained = [variable.value for variable in variables]
+        self._rates = [rate_of(variable.path) for variable in variables]
+        self._decays = [weight_decay_rate * is_decayed(variable.path) for variable in variables]
+        constants = functools.partial(_updated, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self._updated = tf.function(constants, jit_compile=True) if compile_update else constants
+        self.first_moments = {v.path: self._slot(v.value) for v in variables}
+        self.second_moments = {v.path: self._slot(v.value) for v in variables}
+
+    def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
+        """Updates all variables once. To be called outside of replicas, with the gradients that all of them share.
+
+        Args:
+            gradients: dense, one a variable, equal on all replicas.
+            learning_rate: float32 [].
+        """
+        strategy = tf.distribute.get_strategy()
+        moments = zip(self.first_moments.values(), self.second_moments.values(), strict=True)
+        for variable, gradient, (first, second), rate, decay in zip(
+            self._trained, gradients, moments, self._rates, self._decays, strict=True
+        ):
+            arguments = (first, second, gradient, learning_rate * rate, decay)
+            strategy.extended.update(variable, self._update, args=arguments, group=True)
+
+    def _update(
+        self,
+        variable: tf.Variable,
+        first: tf.Variable,
+        second: tf.Variable,
+        gradient: tf.Tensor,
+        learning_rate: tf.Tensor,
+        decay: float,
+    ) -> None:
+        """Updates one variable on one device."""
+        values = self._updated(variable, first, second, gradient, learning_rate, tf.constant(decay))
+        for target, value in zip((variable, first, second), values, strict=True):
+            target.assign(value)
+
+    @staticmethod
+    def _slot(variable: tf.Variable) -> tf.Variable:
+        return tf.Variable(tf.zeros(variable.shape), trainable=False)
+
+
+def _updated(
+    weight: tf.Tensor,
+    first: tf.Tensor,
+    second: tf.Tensor,
+    gradient: tf.Tensor,
+    learning_rate: tf.Tensor,
+    decay: tf.Tensor,
+    *,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns a weight and its moments after one update."""
+    first = beta_1 * first + (1.0 - beta_1) * gradient
+    second = beta_2 * second + (1.0 - beta_2) * tf.square(gradient)
+    update = first / (tf.sqrt(second) + epsilon) + decay * weight
+    return weight - learning_rate * update, first, second

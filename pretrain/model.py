@@ -1,0 +1,100 @@
+"""The default pair of models: two ELECTRA encoders, which share what the configuration says."""
+
+import keras
+import tensorflow as tf
+
+from electra_span.batches import MaskedBatch
+from electra_span.config import EncoderConfig
+from electra_span.encoder import ElectraEncoder
+from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from pretrain.objective import Corrupt, Predictions, predict
+
+
+class PretrainingModel(keras.Model):
+    """Generator and discriminator, trained together and published apart.
+
+    Args:
+        generator: None for replacements drawn uniformly from the vocabulary.
+        discriminator: None for masked language modelling alone (BERT).
+        corrupt: draws the replacements, see `pretrain.objective`.
+    """
+
+    def __init__(
+        self,
+        generator: ElectraGenerator | None,
+        discriminator: ElectraDiscriminator | None,
+        *,
+        corrupt: Corrupt,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.generator, self.discriminator, self.corrupt = generator, discriminator, corrupt
+        self.built = True
+
+    def call(self, batch: MaskedBatch, dropout_seed: tf.Tensor | None = None) -> Predictions:
+        """Returns both models' predictions for a batch.
+
+        Args:
+            batch: with its masked positions.
+            dropout_seed: int32 [2]; None for no dropout.
+        """
+        seeds = (None, None) if dropout_seed is None else tf.unstack(_split(dropout_seed), num=2)
+
+        def generate(
+            input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, positions: tf.Tensor
+        ) -> tf.Tensor:
+            if self.generator is None:
+                return tf.zeros([*tf.unstack(tf.shape(positions)), self.discriminator.config.vocab_size])
+            return self.generator(input_ids, input_mask, segment_ids, positions=positions, dropout_seed=seeds[0])
+
+        def discriminate(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> tf.Tensor:
+            return self.discriminator(input_ids, input_mask, segment_ids, dropout_seed=seeds[1])
+
+        discriminator = None if self.discriminator is None else discriminate
+        return predict(batch, generator=generate, discriminator=discriminator, corrupt=self.corrupt)
+
+
+def build_model(
+    discriminator_config: EncoderConfig,
+    generator_config: EncoderConfig,
+    *,
+    corrupt: Corrupt,
+    electra_objective: bool = True,
+    uniform_generator: bool = False,
+    untied_generator: bool = True,
+    untied_generator_embeddings: bool = False,
+    compile_kernels: bool = False,
+    skips_padding: bool = False,
+    dtype: str = "float32",
+) -> PretrainingModel:
+    """Returns the models of the original's configurations.
+
+    Args:
+        discriminator_config: of the discriminator; of the one encoder, where there is only one.
+        generator_config: of the generator, where it has an encoder of its own.
+        corrupt: draws the replacements.
+        electra_objective: False for a masked language model alone, of the discriminator's size.
+        uniform_generator: replacements are drawn uniformly; nothing generates.
+        untied_generator: False where one encoder serves as both.
+        untied_generator_embeddings: the generator has its own embeddings instead of the discriminator's.
+        compile_kernels: see `ElectraEncoder`.
+        skips_padding: see `ElectraEncoder`.
+        dtype: a Keras dtype policy.
+    """
+    options = {"compile_kernels": compile_kernels, "skips_padding": skips_padding, "dtype": dtype}
+    encoder = ElectraEncoder(discriminator_config, name="electra", **options)
+    discriminator = ElectraDiscriminator(encoder, name="discriminator", dtype=dtype) if electra_objective else None
+    if electra_objective and uniform_generator:
+        generator = None
+    elif electra_objective and untied_generator:
+        embeddings = None if untied_generator_embeddings else encoder.embeddings
+        own = ElectraEncoder(generator_config, embeddings, name="generator", **options)
+        generator = ElectraGenerator(own, name="generator_model", dtype=dtype)
+    else:
+        generator = ElectraGenerator(encoder, name="generator_model", dtype=dtype)
+    return PretrainingModel(generator, discriminator, corrupt=corrupt, name="pretraining", dtype=dtype)
+
+
+def _split(seed: tf.Tensor) -> tf.Tensor:
+    """Returns two seeds [2, 2] made from one."""
+    return tf.random.experimental.stateless_split(seed, num=2)

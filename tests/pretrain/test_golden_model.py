@@ -1,0 +1,102 @@
+"""The pretraining model against recorded runs of the original's graph."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from electra_span.convert.names import names_of, relative_path
+from pretrain.losses import joint_losses
+from pretrain.objective import replacement_logits
+from tests.golden_tf1 import read_variant, recorded_corruption, recorded_model
+
+VARIANTS = ("small", "base", "small_pp", "tied", "untied_embeddings", "uniform", "mlm")
+WITH_GRADIENTS = ("small", "base")
+
+
+def _variant(golden, name):
+    folder = golden / "tf1" / name
+    if not folder.is_dir():
+        pytest.skip(f"the recorded variant {name!r} is not here")
+    return folder, read_variant(folder)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_logits_and_losses_equal_the_originals(golden, name):
+    folder, recorded = _variant(golden, name)
+    model = recorded_model(recorded, folder / "model.ckpt", corrupt=recorded_corruption(recorded.tensors))
+    predictions = model(recorded.batch)
+    losses = joint_losses(predictions, recorded.batch, recorded.batch, gen_weight=1.0, disc_weight=50.0)
+
+    expected = recorded.tensors
+    np.testing.assert_allclose(predictions.mlm_logits, expected["mlm/logits"], atol=2e-5)
+    np.testing.assert_allclose(losses.mlm, expected["mlm/loss"], rtol=1e-6)
+    np.testing.assert_allclose(losses.total, expected["total_loss"], rtol=1e-6)
+    if model.discriminator is not None:
+        np.testing.assert_allclose(predictions.disc_logits, expected["disc/logits"], atol=2e-5)
+        np.testing.assert_allclose(losses.disc, expected["disc/loss"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_hidden_states_equal_the_originals(golden, name):
+    folder, recorded = _variant(golden, name)
+    model = recorded_model(recorded, folder / "model.ckpt", corrupt=recorded_corruption(recorded.tensors))
+    batch, expected = recorded.batch, recorded.tensors
+    inputs = {"generator": batch.masked_input_ids}
+    if model.discriminator is not None:
+        inputs["discriminator"] = expected["fake/updated_input_ids"]
+    for part, input_ids in inputs.items():
+        if getattr(model, part) is None:
+            continue
+        states = getattr(model, part).encoder.hidden_states(input_ids, batch.input_mask, batch.segment_ids)
+        np.testing.assert_allclose(states[0], expected[f"{part}/embedding_output"], atol=5e-6)
+        np.testing.assert_allclose(states[1:], expected[f"{part}/all_layer_outputs"], atol=5e-6)
+
+
+@pytest.mark.parametrize("name", WITH_GRADIENTS)
+@pytest.mark.parametrize("compile_kernels", [False, True])
+def test_gradients_equal_the_originals(golden, name, compile_kernels):
+    folder, recorded = _variant(golden, name)
+    model = recorded_model(
+        recorded,
+        folder / "model.ckpt",
+        corrupt=recorded_corruption(recorded.tensors),
+        compile_kernels=compile_kernels,
+        skips_padding=compile_kernels,
+    )
+    with tf.GradientTape() as tape:
+        predictions = model(recorded.batch)
+        losses = joint_losses(predictions, recorded.batch, recorded.batch, gen_weight=1.0, disc_weight=50.0)
+    gradients = tape.gradient(losses.total, [variable.value for variable in model.trainable_variables])
+    gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+    expected = np.load(folder / "grads.npz")
+    tf1_names = _tf1_names(model)
+    assert len(gradients) == len(expected.files)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        recorded_gradient = expected[tf1_names[variable.path]]
+        scale = max(1.0, np.abs(recorded_gradient).max())
+        np.testing.assert_allclose(gradient, recorded_gradient, atol=2e-5 * scale, err_msg=variable.path)
+    np.testing.assert_allclose(tf.linalg.global_norm(gradients), recorded.tensors["grad_global_norm"], rtol=1e-5)
+
+
+def test_disallow_correct_and_temperature_draw_as_the_original(golden):
+    folder, recorded = _variant(golden, "disallow_correct")
+    model = recorded_model(recorded, folder.parent / "small" / "model.ckpt")
+    tensors = recorded.tensors
+    mlm_logits = model(recorded.batch).mlm_logits
+    logits = replacement_logits(recorded.batch, mlm_logits, temperature=0.7, disallow_correct=True)
+    noise = -np.log(-np.log(tensors["random/gumbel_uniform"] + 1e-9) + 1e-9)
+    sampled_ids = np.argmax(logits + noise, axis=-1)
+    np.testing.assert_array_equal(sampled_ids, tensors["fake/sampled_ids"])
+    used = tensors["masked/masked_lm_weights"] > 0
+    assert not np.any((sampled_ids == recorded.batch.masked_lm_ids)[used])
+
+
+def _tf1_names(model):
+    names = {}
+    for part, scope in ((model.generator, "generator"), (model.discriminator, "electra")):
+        tf1 = {name.ours: name.tf1 for name in names_of(part)}
+        for variable in part.trainable_variables:
+            name = tf1[relative_path(variable)]
+            names[variable.path] = name if "_predictions/" in name else f"{scope}/{name}"
+    return names
