@@ -6,13 +6,14 @@ Imports no TensorFlow, so that `--help` and mistakes in arguments answer at once
 
 import argparse
 import errno
+import json
 import sys
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from absl import app
 
-from electra_span.config import UserError
+from electra_span.config import HparamError, UserError
 
 # Failures of the machine a command runs on, which a traceback would not explain any better.
 _MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -55,6 +56,58 @@ def parse_bool(text: str) -> bool:
     if text.lower() not in spelled:
         raise argparse.ArgumentTypeError(f"must be true or false. Received: {text!r}")
     return spelled[text.lower()]
+
+
+def read_hparams(text: str, words: Sequence[str] = ()) -> dict[str, Any]:
+    """Returns hparams by name, from `--hparams` and the words after the flags.
+
+    Args:
+        text: a JSON object, or the path of a file of one, ending in .json.
+        words: key=value each, the value as JSON, or else as a string as it stands. They win over the text.
+
+    Raises:
+        HparamError: for a file that cannot be read, malformed JSON (with its position), or a word without "=".
+    """
+    is_path = text.rstrip().endswith(".json")
+    hparams = read_json_file(text.strip()) if is_path else _json_object("--hparams", text)
+    return hparams | dict(_key_and_value(word) for word in words)
+
+
+def read_json_file(path: str) -> dict[str, Any]:
+    """Returns the JSON object in a file.
+
+    Raises:
+        HparamError: for a file that cannot be read, malformed JSON (with its position), or another value.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            return _json_object(path, file.read())
+    except OSError as error:
+        raise HparamError(f"cannot read the file {path!r}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise HparamError(f"{path} is not UTF-8 text: byte {error.start}") from None
+
+
+def _json_object(source: str, text: str) -> dict[str, Any]:
+    received = f"Received: {text if len(text) <= 80 else text[:77] + '...'!r}"
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        position = f"line {error.lineno}, column {error.colno}"
+        raise HparamError(f"{source}: malformed JSON at {position}: {error.msg}. {received}") from None
+    if not isinstance(value, dict):
+        raise HparamError(f"{source} must be a JSON object. {received}")
+    return value
+
+
+def _key_and_value(word: str) -> tuple[str, Any]:
+    key, equals, value = word.partition("=")
+    if not (key and equals):
+        raise HparamError(f"words after the flags must be key=value. Received: {word!r}")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
 
 
 def _exit_with_mistake(message: str) -> NoReturn:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from electra_span import command_line
+from electra_span.config import HparamError
 
 SCRIPT = """
 import errno, sys
@@ -94,3 +95,43 @@ def test_parse_bool_reads_usual_spellings(text, value):
 def test_parse_bool_refuses_other_text(text):
     with pytest.raises(argparse.ArgumentTypeError, match="true or false"):
         command_line.parse_bool(text)
+
+
+def test_hparams_are_read_from_text_and_words_and_words_win():
+    words = ["learning_rate=1e-3", "xla=auto", 'model_hparam_overrides={"hidden_size": 8}', "vocab_file=a=b", "name="]
+    assert command_line.read_hparams('{"learning_rate": 1, "seed": 3}', words) == {
+        "learning_rate": 1e-3,
+        "seed": 3,
+        "xla": "auto",
+        "model_hparam_overrides": {"hidden_size": 8},
+        "vocab_file": "a=b",
+        "name": "",
+    }
+
+
+def test_hparams_are_read_from_a_json_file_with_byte_order_mark(tmp_path):
+    file = tmp_path / "hparams.json"
+    file.write_bytes(b'\xef\xbb\xbf{"seed": 3}')
+    assert command_line.read_hparams(str(file)) == {"seed": 3}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"seed": 3,}', "hparams.json: malformed JSON at line 1, column 1[12]"),
+        (b'\n{"seed" 3}', "hparams.json: malformed JSON at line 2, column 9"),
+        (b"3", "hparams.json must be a JSON object. Received: '3'"),
+        (b'{"a": "\xff"}', "hparams.json is not UTF-8 text: byte 7"),
+    ],
+)
+def test_wrong_json_file_is_refused_by_name_and_position(tmp_path, content, message):
+    file = tmp_path / "hparams.json"
+    file.write_bytes(content)
+    with pytest.raises(HparamError, match=message):
+        command_line.read_json_file(str(file))
+
+
+@pytest.mark.parametrize("word", ["seed", "=3", ""])
+def test_word_without_key_or_value_is_refused(word):
+    with pytest.raises(HparamError, match="key=value"):
+        command_line.read_hparams("{}", [word])
