@@ -1,0 +1,43 @@
+"""Pretrains a model from TFRecords, or evaluates a pretrained one."""
+
+import argparse
+import json
+
+from absl.flags import argparse_flags
+
+from configure_pretraining import PRESETS, PretrainingConfig
+from electra_span import command_line
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of this command, with the original's flags."""
+    parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data-dir", required=True, help="folder of vocab.txt, pretrain_tfrecords/ and models/")
+    parser.add_argument("--model-name", required=True, help="name of the run; its folder is DATA_DIR/models/MODEL_NAME")
+    parser.add_argument("--hparams", default="{}", help="JSON object of hparams, or the path of a .json file")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="hparams too; they win over --hparams")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Trains or evaluates as the arguments say."""
+    config = PretrainingConfig.from_hparams(
+        model_name=arguments.model_name,
+        data_dir=arguments.data_dir,
+        hparams=command_line.read_hparams(arguments.hparams, arguments.words),
+    )
+    if config.preset:
+        print(f"preset {config.preset} sets {json.dumps(PRESETS[config.preset])}")
+    print(config.to_json(), flush=True)
+
+    # Imports TensorFlow, which takes seconds: only now, with the configuration found in order.
+    from pretrain import train
+
+    if config.do_train:
+        train.train(config)
+    else:
+        train.evaluate(config)
+
+
+if __name__ == "__main__":
+    command_line.run(main, make_parser)
