@@ -1,0 +1,150 @@
+"""Parameters and floating-point operations of encoders, by arithmetic on their configs alone.
+
+A network here is an encoder with a head, "masked_lm" or "discriminator". Two counts of operations are kept apart:
+
+* `training_flops` follows the convention of the ELECTRA paper's published figures (Clark et al. 2020, appendix on
+  FLOPs): every elementwise operation counts, looking a token up counts as a product with a one-hot vector, the
+  backward pass costs as much as the forward pass, and 5/32 of the positions are predicted. It compares recipes.
+* `matmul_flops_per_step` counts what the matrix units of a device have to do: matrix products only, lookups are free,
+  the backward pass costs twice the forward pass, and positions are predicted as configured. Utilisation is measured
+  with it.
+"""
+
+from collections.abc import Sequence
+
+from electra_span.config import EncoderConfig
+
+Network = tuple[EncoderConfig, str]
+
+# Operations an element costs, in the convention of the published figures.
+_DROPOUT = 4
+_GELU = 8
+_LAYER_NORM = 5
+_SOFTMAX = 5
+_PREDICTED_PROB = 5 / 32
+
+
+def count_parameters(config: EncoderConfig, head: str | None = None) -> dict[str, int]:
+    """Returns the number of parameters of each part of an encoder, and of its head where one is named.
+
+    Args:
+        config: the encoder's.
+        head: "masked_lm" (its output matrix is the word table, not counted again), "discriminator" or None.
+    """
+    embedding, hidden, intermediate = config.embedding_size, config.hidden_size, config.intermediate_size
+    rows = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
+    attention = 4 * _dense(hidden, hidden)
+    feed_forward = _dense(hidden, intermediate) + _dense(intermediate, hidden)
+    layer_norm = 2 * hidden
+    parts = {
+        "embeddings": rows * embedding + 2 * embedding,
+        "embeddings_project": 0 if embedding == hidden else _dense(embedding, hidden),
+        "encoder_layers": config.num_hidden_layers * (attention + feed_forward + 2 * layer_norm),
+    }
+    if head == "discriminator":
+        parts["discriminator_head"] = _dense(hidden, hidden) + _dense(hidden, 1)
+    if head == "masked_lm":
+        parts["masked_lm_head"] = _dense(hidden, embedding) + 2 * embedding + config.vocab_size
+    return parts
+
+
+def training_flops(networks: Sequence[Network], *, seq_length: int, num_sequences: int) -> float:
+    """Returns the operations of a training run, in the convention of the published figures.
+
+    Args:
+        networks: what runs at every step.
+        seq_length: tokens a sequence, padding included.
+        num_sequences: sequences trained on, batch size times steps.
+    """
+    forward = sum(_forward_flops_per_token(config, head, seq_length) for config, head in networks)
+    return 2 * forward * seq_length * num_sequences
+
+
+def matmul_flops_per_step(
+    networks: Sequence[Network], *, batch_size: int, seq_length: int, num_predictions: int
+) -> int:
+    """Returns the operations of the matrix products of one training step, forward and backward.
+
+    Args:
+        networks: what runs at every step.
+        batch_size: sequences a step.
+        seq_length: tokens a sequence, padding included.
+        num_predictions: masked positions a sequence, empty slots included.
+    """
+    forward = 0
+    for config, head in networks:
+        embedding, hidden = config.embedding_size, config.hidden_size
+        projection = 0 if embedding == hidden else 2 * embedding * hidden
+        layer = _layer_products(config, seq_length)
+        forward += seq_length * (projection + config.num_hidden_layers * layer)
+        if head == "discriminator":
+            forward += seq_length * (2 * hidden * hidden + 2 * hidden)
+        if head == "masked_lm":
+            forward += num_predictions * (2 * hidden * embedding + 2 * embedding * config.vocab_size)
+    return 3 * batch_size * forward
+
+
+def _dense(num_inputs: int, num_outputs: int) -> int:
+    return num_inputs * num_outputs + num_outputs
+
+
+def _layer_products(config: EncoderConfig, seq_length: int) -> int:
+    """Returns the operations of one layer's matrix products, a token."""
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    weights = 4 * hidden * hidden + 2 * hidden * intermediate
+    attention = 2 * seq_length * hidden
+    return 2 * (weights + attention)
+
+
+def _forward_flops_per_token(config: EncoderConfig, head: str, seq_length: int) -> float:
+    layers = config.num_hidden_layers * _layer_flops(config, seq_length)
+    heads = {
+        "discriminator": _discriminator_head_flops(config),
+        "masked_lm": _PREDICTED_PROB * _masked_lm_head_flops(config),
+    }
+    return _embedding_flops(config, seq_length) + layers + heads[head]
+
+
+def _layer_flops(config: EncoderConfig, seq_length: int) -> int:
+    """Returns all operations of one layer, a token, counted as in the published figures.
+
+    The attention's LayerNorm counts once a token and not once an element there; so it does here.
+    """
+    hidden, intermediate = config.hidden_size, config.intermediate_size
+    biases = 5 * hidden + intermediate
+    residuals = 2 * hidden
+    dropouts = 2 * _DROPOUT * hidden
+    layer_norms = _LAYER_NORM + _LAYER_NORM * hidden
+    attention_scale = 1
+    attention = (attention_scale + _SOFTMAX + _DROPOUT) * seq_length * config.num_attention_heads
+    return (
+        _layer_products(config, seq_length)
+        + attention
+        + biases
+        + residuals
+        + dropouts
+        + layer_norms
+        + _GELU * intermediate
+    )
+
+
+def _embedding_flops(config: EncoderConfig, seq_length: int) -> int:
+    embedding, hidden = config.embedding_size, config.hidden_size
+    one_hot_products = 2 * embedding * (config.vocab_size + seq_length + config.type_vocab_size)
+    sums = 2 * embedding
+    projection = 0 if embedding == hidden else 2 * embedding * hidden + hidden
+    return one_hot_products + sums + (_LAYER_NORM + _DROPOUT) * embedding + projection
+
+
+def _discriminator_head_flops(config: EncoderConfig) -> int:
+    hidden = config.hidden_size
+    return 2 * hidden * hidden + hidden + _GELU * hidden + 2 * hidden
+
+
+def _masked_lm_head_flops(config: EncoderConfig) -> int:
+    """Returns the operations of one predicted token: hidden layer, vocabulary product, softmax and loss."""
+    embedding, vocab_size = config.embedding_size, config.vocab_size
+    bias = embedding
+    hidden_layer = 2 * config.hidden_size * embedding + bias + (_GELU + _LAYER_NORM) * embedding
+    loss = 2 * vocab_size
+    return hidden_layer + 2 * embedding * vocab_size + _SOFTMAX * vocab_size + loss

@@ -1,0 +1,111 @@
+import re
+
+import pytest
+
+from configure_pretraining import PretrainingConfig
+from electra_span.config import EncoderConfig
+from electra_span.model_cost import count_parameters, matmul_flops_per_step, training_flops
+
+GENERATORS = {"small": {"hidden_size": 64}, "base": {"hidden_size": 256}, "large": {"hidden_size": 256}}
+
+
+def configure(**hparams) -> PretrainingConfig:
+    return PretrainingConfig.from_hparams(model_name="m", data_dir="d", hparams=hparams)
+
+
+@pytest.mark.parametrize(
+    ("size", "encoder", "head", "generator", "masked_lm_head"),
+    [
+        ("small", 13_483_008, 66_049, 4_580_928, 39_098),
+        ("base", 108_891_648, 591_361, 33_511_168, 229_434),
+        ("large", 334_092_288, 1_050_625, 50_999_552, 295_738),
+    ],
+)
+def test_parameter_counts_of_the_published_sizes(size, encoder, head, generator, masked_lm_head):
+    config = EncoderConfig.of_size(size)
+    assert sum(count_parameters(config).values()) == encoder
+    assert count_parameters(config, "discriminator")["discriminator_head"] == head
+    small = EncoderConfig.of_size(size, embedding_size=config.embedding_size, **GENERATORS[size])
+    assert sum(count_parameters(small).values()) == generator
+    assert count_parameters(small, "masked_lm")["masked_lm_head"] == masked_lm_head
+
+
+@pytest.mark.parametrize("name", ["small_owt", "base", "large"])
+def test_parameter_counts_are_those_of_the_originals_variables(golden, name):
+    text = (golden / f"tf1/variables_electra_{name}.txt").read_text()
+    recorded = {}
+    for variable, shape in re.findall(r"^([a-z]\S+) float32 \[([\d, ]*)\]$", text, flags=re.MULTILINE):
+        count = 1
+        for size in shape.split(", "):
+            count *= int(size)
+        part = "layers" if "/encoder/" in variable else variable.split("/")[1]
+        key = (variable.split("/")[0], part) if "predictions" not in variable else variable.split("/")[0]
+        recorded[key] = recorded.get(key, 0) + count
+    config = configure(preset=f"electra-{name.removesuffix('_owt')}")
+    encoder = count_parameters(config.discriminator_encoder(), "discriminator")
+    generator = count_parameters(config.generator_encoder(), "masked_lm")
+    assert recorded == {
+        key: count
+        for key, count in {
+            ("electra", "embeddings"): encoder["embeddings"],
+            ("electra", "embeddings_project"): encoder["embeddings_project"],
+            ("electra", "layers"): encoder["encoder_layers"],
+            ("generator", "embeddings_project"): generator["embeddings_project"],
+            ("generator", "layers"): generator["encoder_layers"],
+            "discriminator_predictions": encoder["discriminator_head"],
+            "generator_predictions": generator["masked_lm_head"],
+        }.items()
+        if count
+    }
+
+
+@pytest.mark.parametrize(
+    ("hparams", "published"),
+    [
+        ({"preset": "electra-small"}, "1.294e+18"),
+        ({"preset": "electra-base"}, "6.425e+19"),
+        ({"preset": "electra-large"}, "7.118e+20"),
+        ({"preset": "electra-large", "num_train_steps": 1_750_000}, "3.114e+21"),
+        ({"preset": "electra-small", "electra_objective": False, "num_train_steps": 1_450_000}, "1.419e+18"),
+        ({"preset": "electra-base", "electra_objective": False, "num_train_steps": 1_000_000}, "6.428e+19"),
+    ],
+)
+def test_training_flops_are_the_published_ones(hparams, published):
+    config = configure(**hparams)
+    num_sequences = config.train_batch_size * config.num_train_steps
+    flops = training_flops(config.networks(), seq_length=config.max_seq_length, num_sequences=num_sequences)
+    assert f"{flops:.3e}" == published
+
+
+def test_matmul_flops_are_those_of_each_product():
+    batch, length, predictions, heads, vocab = 2, 11, 3, 4, 37
+    embedding, hidden, intermediate = 6, 12, 20
+    config = EncoderConfig(
+        vocab_size=vocab,
+        embedding_size=embedding,
+        hidden_size=hidden,
+        num_hidden_layers=5,
+        num_attention_heads=heads,
+        intermediate_size=intermediate,
+    )
+
+    def product(rows: int, inner: int, columns: int) -> int:
+        return 2 * rows * inner * columns
+
+    head_size = hidden // heads
+    layer = (
+        4 * product(length, hidden, hidden)
+        + heads * (product(length, head_size, length) + product(length, length, head_size))
+        + product(length, hidden, intermediate)
+        + product(length, intermediate, hidden)
+    )
+    encoder = product(length, embedding, hidden) + 5 * layer
+    masked_lm = product(predictions, hidden, embedding) + product(predictions, embedding, vocab)
+    discriminator = product(length, hidden, hidden) + product(length, hidden, 1)
+    flops = matmul_flops_per_step(
+        [(config, "masked_lm"), (config, "discriminator")],
+        batch_size=batch,
+        seq_length=length,
+        num_predictions=predictions,
+    )
+    assert flops == 3 * batch * (2 * encoder + masked_lm + discriminator)
