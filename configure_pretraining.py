@@ -88,7 +88,7 @@ class PretrainingConfig:
     disc_weight: float = _hparam(50.0, "weight of the discriminator's loss")
     mask_prob: float = _hparam(0.15, "share of the tokens to mask, special tokens counted")
     max_predictions_per_seq: int = _derived(
-        "int((mask_prob + 0.005) * max_seq_length)", "most masked tokens a sequence"
+        "`int((mask_prob + 0.005) * max_seq_length)`", "most masked tokens a sequence"
     )
 
     learning_rate: float = _hparam(5e-4, "peak learning rate; the paper takes 2e-4 for base and large")
