@@ -1,0 +1,232 @@
+"""The shell commands with a stand-in for .venv's Python that writes down how it is called."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+SHELL_SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))
+
+# Runs code and the cheap scripts for real; what the others are called with goes to calls.txt, one call a line.
+STAND_IN = f"""#!/bin/sh
+case "$*" in
+    *"$FAILING"*) [ -z "$FAILING" ] || exit 1 ;;
+esac
+case "$1 $2" in
+    -c*) [ "${{2#import ensurepip}}" = "$2" ] || exit "$ENSUREPIP_STATUS"; exec "{sys.executable}" "$@" ;;
+    --version*|"-m pip") [ "$3" = install ] || exec "{sys.executable}" "$@" ;;
+    *print_hparams.py*) exec "{sys.executable}" "$@" ;;
+esac
+printf '%s\\n' "$(printf '%s' "$*" | tr '\\n' ' ' | sed "s|$STRIPPED||g")" >>"$STRIPPED/calls.txt"
+case "$1" in
+    *create_vocab.py) mkdir -p "$(dirname "$5")"; printf '[PAD]\\n[UNK]\\n[MASK]\\n' >"$5" ;;
+    *write_default_corpus.py) mkdir -p "$2" ;;
+esac
+"""
+
+
+class Checkout:
+    """A copy of the shell scripts in a folder with spaces, with a stand-in for .venv's Python."""
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self.folder = folder
+        (folder / "scripts").mkdir(parents=True)
+        for script in (*SHELL_SCRIPTS, REPOSITORY / "scripts" / "print_hparams.py"):
+            shutil.copy(script, folder / "scripts")
+        shutil.copy(REPOSITORY / "pyproject.toml", folder)
+        self.stand_in(folder / ".venv" / "bin" / "python")
+
+    def stand_in(self, path: pathlib.Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(STAND_IN)
+        path.chmod(0o755)
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        defaults = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "STRIPPED": str(self.folder)}
+        fake = {"FAILING": "", "ENSUREPIP_STATUS": "0", "HOME": str(self.folder)}
+        return subprocess.run(
+            ["sh", *command], capture_output=True, text=True, cwd="/", env=defaults | fake | environment
+        )
+
+    def script(self, name: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return self.run(str(self.folder / "scripts" / name), *arguments, **environment)
+
+    def function(self, commands: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs commands after sourcing environment.sh, as the scripts do."""
+        source = 'set -eu; repository=$1; venv_python=$1/.venv/bin/python; . "$1/scripts/environment.sh"; '
+        return self.run("-c", source + commands, "sh", str(self.folder), **environment)
+
+    def calls(self) -> list[str]:
+        """What .venv's Python was asked to do since the last time, without the folder's name."""
+        log = self.folder / "calls.txt"
+        lines = log.read_text().splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return [line.lstrip("/") for line in lines]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path / "a clone")
+
+
+@pytest.fixture
+def few_tools(tmp_path):
+    """A PATH without any Python."""
+    folder = tmp_path / "tools"
+    folder.mkdir()
+    for tool in ("sh", "dirname", "basename", "cat", "cksum", "getconf"):
+        (folder / tool).symlink_to(shutil.which(tool))
+    return folder
+
+
+@pytest.mark.parametrize("script", SHELL_SCRIPTS, ids=lambda script: script.name)
+def test_shell_script_is_posix_syntax(script):
+    subprocess.run(["sh", "-n", script], check=True)
+    text = script.read_text()
+    assert not [word for word in ("[[", "pipefail", "<<<", "local ") if word in text]
+
+
+def test_machine_without_python_is_told_which_versions_are_needed(checkout, few_tools):
+    shutil.rmtree(checkout.folder / ".venv")
+    ended = checkout.script("train.sh", PATH=str(few_tools))
+    assert ended.returncode == 1
+    assert "no Python 3.11, 3.12 or 3.13 found" in ended.stderr
+    assert not (checkout.folder / "data").exists()
+
+
+def test_python_named_by_the_user_that_does_not_run_is_refused(checkout):
+    ended = checkout.function('PYTHON=/nowhere/python find_python; echo "$base_python"')
+    assert ended.returncode == 1
+    assert "PYTHON=/nowhere/python is not a working Python 3.11, 3.12 or 3.13" in ended.stderr
+    assert ended.stdout == ""
+
+
+def test_shim_of_a_version_that_is_not_installed_is_passed_over(checkout, few_tools):
+    (few_tools / "python3.12").write_text("#!/bin/sh\necho 'pyenv: python3.12: command not found' >&2\nexit 127\n")
+    (few_tools / "python3.12").chmod(0o755)
+    checkout.stand_in(few_tools / "python3")
+    ended = checkout.function('find_python; echo "$base_python"', PATH=str(few_tools))
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "python3\n", "")
+
+
+def test_python_without_ensurepip_is_told_what_to_install(checkout, few_tools):
+    shutil.rmtree(checkout.folder / ".venv")
+    checkout.stand_in(few_tools / "python3")
+    ended = checkout.script("train.sh", PATH=str(few_tools), ENSUREPIP_STATUS="1")
+    assert ended.returncode == 1
+    assert "apt-get install python3-venv" in ended.stderr
+    assert not (checkout.folder / ".venv").exists()
+
+
+def test_installation_is_made_once(checkout):
+    assert checkout.function("install").returncode == 0
+    assert checkout.calls() == ["-m pip install --quiet --disable-pip-version-check --editable "]
+    assert checkout.function("install").stdout == ""
+    assert checkout.calls() == []
+
+
+def test_extra_is_installed_when_first_asked_for(checkout):
+    checkout.function("install")
+    checkout.calls()
+    checkout.function("install test gpu")
+    assert checkout.calls() == ["-m pip install --quiet --disable-pip-version-check --editable [test,gpu]"]
+    checkout.function("install gpu; install; install test")
+    assert checkout.calls() == []
+
+
+def test_changed_pyproject_is_installed_again(checkout):
+    checkout.function("install test")
+    checkout.calls()
+    with (checkout.folder / "pyproject.toml").open("a") as file:
+        file.write("# changed\n")
+    checkout.function("install test")
+    assert checkout.calls() == ["-m pip install --quiet --disable-pip-version-check --editable [test]"]
+
+
+def test_failed_installation_stops_and_is_tried_again(checkout):
+    ended = checkout.script("test.sh", FAILING="pip install")
+    assert ended.returncode == 1
+    assert checkout.calls() == []
+    assert not list((checkout.folder / ".venv").glob("installed-*"))
+
+
+def test_train_runs_its_steps_in_order(checkout):
+    ended = checkout.script("train.sh", NUM_PROCESSES="2")
+    assert ended.returncode == 0, ended.stderr
+    programs = [call.split()[0] for call in checkout.calls()[1:]]
+    assert programs == [
+        "scripts/write_default_corpus.py",
+        "scripts/create_vocab.py",
+        "scripts/build_pretraining_dataset.py",
+        "run_pretraining.py",
+        "run_pretraining.py",
+        "scripts/summarize_pretraining.py",
+    ]
+    titles = [line.split()[1].rstrip(":") for line in ended.stdout.splitlines() if line.startswith("==> ")]
+    assert titles == ["Installing", "Corpus", "Vocabulary", "TFRecords", "Pretraining", "Evaluation", "Summary"]
+
+
+def test_second_run_reuses_environment_corpus_and_vocabulary(checkout):
+    checkout.script("train.sh")
+    checkout.calls()
+    checkout.script("train.sh")
+    assert [call.split()[0] for call in checkout.calls()][:2] == [
+        "scripts/build_pretraining_dataset.py",
+        "run_pretraining.py",
+    ]
+
+
+def test_users_own_settings_reach_every_step(checkout, tmp_path):
+    corpus = tmp_path / "my text"
+    corpus.mkdir()
+    (tmp_path / "recipe.json").write_text('{"max_seq_length": 64, "do_lower_case": false}')
+    ended = checkout.script(
+        "train.sh", CORPUS_DIR=str(corpus), MODEL_NAME="mine", HPARAMS=str(tmp_path / "recipe.json"), VOCAB_SIZE="99"
+    )
+    assert ended.returncode == 0, ended.stderr
+    vocabulary, records, training, evaluation, summary = checkout.calls()[1:]
+    assert f"--corpus-dir {corpus} --vocab-file /data/my text/vocab.txt --vocab-size 99" in vocabulary
+    assert f"--corpus-dir {corpus} --vocab-file /data/my text/vocab.txt" in records
+    assert "--max-seq-length 64 --do-lower-case False" in records
+    given = f"--data-dir /data/my text --model-name mine --hparams {tmp_path}/recipe.json vocab_size=3"
+    assert training == f"run_pretraining.py {given} do_train=true do_eval=false"
+    assert evaluation == f"run_pretraining.py {given} do_train=false do_eval=true"
+    assert summary == "scripts/summarize_pretraining.py /data/my text/models/mine"
+
+
+def test_mistake_in_the_hparams_stops_before_anything_is_made(checkout):
+    ended = checkout.script("train.sh", HPARAMS='{"learning_rat": 1}')
+    assert ended.returncode == 2
+    assert "learning_rate" in ended.stderr
+    assert not (checkout.folder / "data").exists()
+
+
+def test_missing_corpus_folder_stops_before_anything_is_made(checkout):
+    ended = checkout.script("train.sh", CORPUS_DIR="/nowhere/text")
+    assert ended.returncode == 1
+    assert "CORPUS_DIR=/nowhere/text is no folder" in ended.stderr
+    assert checkout.calls() == []
+
+
+@pytest.mark.parametrize("step", ["create_vocab", "build_pretraining", "do_train=true", "do_eval=true", "summarize"])
+def test_failing_step_ends_the_run_with_its_status(checkout, step):
+    ended = checkout.script("train.sh", FAILING=step)
+    assert ended.returncode == 1
+    assert not any(step in call for call in checkout.calls())
+    assert not ended.stdout.endswith("==> Summary\n") or step == "summarize"
+
+
+def test_tests_are_run_last_and_with_the_arguments(checkout):
+    ended = checkout.script("test.sh", "-m", "slow or not slow", CI="true")
+    assert ended.returncode == 0, ended.stderr
+    tools = [call.removeprefix("-m ").split()[0] for call in checkout.calls()]
+    assert tools == ["pip", "ruff", "ruff", "mypy", "pytest"]
+
+
+def test_lint_that_fails_fails_the_tests(checkout):
+    assert checkout.script("test.sh", FAILING="ruff check").returncode == 1
+    assert not any("pytest" in call for call in checkout.calls())
