@@ -64,7 +64,7 @@ install() {
     # `base` names no extra of pyproject.toml, and is dropped from the list.
     extras=${missing#base}
     extras=${extras#,}
-    "$venv_python" -m pip install --quiet --disable-pip-version-check --editable "$repository${extras:+[$extras]}"
+    "$venv_python" -m pip install --quiet --quiet --no-compile --disable-pip-version-check --editable "$repository${extras:+[$extras]}"
     for part in base "$@"; do
         printf '%s\n' "$key" >"$repository/.venv/installed-$part"
     done

@@ -124,7 +124,7 @@ def test_python_without_ensurepip_is_told_what_to_install(checkout, few_tools):
 
 def test_installation_is_made_once(checkout):
     assert checkout.function("install").returncode == 0
-    assert checkout.calls() == ["-m pip install --quiet --disable-pip-version-check --editable "]
+    assert checkout.calls() == ["-m pip install --quiet --quiet --no-compile --disable-pip-version-check --editable "]
     assert checkout.function("install").stdout == ""
     assert checkout.calls() == []
 
@@ -133,7 +133,9 @@ def test_extra_is_installed_when_first_asked_for(checkout):
     checkout.function("install")
     checkout.calls()
     checkout.function("install test gpu")
-    assert checkout.calls() == ["-m pip install --quiet --disable-pip-version-check --editable [test,gpu]"]
+    assert checkout.calls() == [
+        "-m pip install --quiet --quiet --no-compile --disable-pip-version-check --editable [test,gpu]"
+    ]
     checkout.function("install gpu; install; install test")
     assert checkout.calls() == []
 
@@ -144,7 +146,9 @@ def test_changed_pyproject_is_installed_again(checkout):
     with (checkout.folder / "pyproject.toml").open("a") as file:
         file.write("# changed\n")
     checkout.function("install test")
-    assert checkout.calls() == ["-m pip install --quiet --disable-pip-version-check --editable [test]"]
+    assert checkout.calls() == [
+        "-m pip install --quiet --quiet --no-compile --disable-pip-version-check --editable [test]"
+    ]
 
 
 def test_failed_installation_stops_and_is_tried_again(checkout):
