@@ -1,0 +1,86 @@
+"""manifest.json: what a folder of records was built from, and what it holds.
+
+Imports no TensorFlow, so that a folder that is up to date, or not to be touched, is known at once.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from electra_span.config import UserError
+
+MANIFEST_NAME = "manifest.json"
+FORMAT_VERSION = 1
+
+
+class Counts(NamedTuple):
+    """What became of some text, in documents, examples and tokens; tokens in are those out and those dropped."""
+
+    num_documents: int
+    num_examples: int
+    tokens_in: int
+    tokens_out: int
+    special_tokens: int  # [CLS] and [SEP], not among tokens_out
+    unknown_tokens: int  # [UNK] among tokens_in
+    dropped_first_segments: int  # cut off the ends of segments for which there was no room
+    dropped_second_segments: int
+
+
+class ManifestError(UserError):
+    """A manifest that cannot be read, or that tells of other records than those wanted."""
+
+
+def read_manifest(folder: Path) -> dict[str, Any] | None:
+    """Returns the manifest of a folder of records, or None where it has none.
+
+    Raises:
+        ManifestError: where the manifest is not one of this format version.
+    """
+    path = Path(folder) / MANIFEST_NAME
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"Cannot read {path}: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
+        raise ManifestError(f"{path} must have format_version {FORMAT_VERSION}; build the records again")
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Writes manifest.json into a folder of records."""
+    text = json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=2, ensure_ascii=False)
+    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def is_up_to_date(folder: Path, source: Mapping[str, Any]) -> bool:
+    """Returns whether a folder holds the records built from a source, False where it holds nothing.
+
+    Args:
+        folder: where records are or shall be; hidden files in it do not count.
+        source: what the records shall be built from: corpus, vocabulary, settings.
+
+    Raises:
+        ManifestError: where it holds anything else, so that nothing is overwritten and no two builds get mixed.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ManifestError(f"The output folder must be a folder. Received: {folder}, which is a file")
+    if not folder.exists() or all(path.name.startswith(".") for path in folder.iterdir()):
+        return False
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise ManifestError(f"The output folder must be empty. Received: {folder}, which holds files of another origin")
+    built_from = manifest.get("source", {})
+    differences = [
+        f"{name} {built_from.get(name)!r}, now {source.get(name)!r}"
+        for name in {**source, **built_from}
+        if built_from.get(name) != source.get(name)
+    ]
+    if differences:
+        raise ManifestError(
+            f"{folder} holds records of another build ({'; '.join(differences)}); choose another output folder or "
+            "delete this one"
+        )
+    return True
