@@ -1,0 +1,112 @@
+"""The two kinds of work in a build: some text to a spill of examples, and all spills to some files of records.
+
+Each piece of work has random numbers of its own, so it does not matter which process does it, nor in which order. No
+piece needs memory for more than one task's text or one read of the plan: neither corpus nor files of records need fit.
+"""
+
+import functools
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from electra_span.tokenization import Tokenizer, load_tokenizer
+from pretrain.corpus import TextRange, read_documents
+from pretrain.examples import PackedExamples, assign_lines, pack_examples
+from pretrain.manifest import Counts
+from pretrain.records import write_records
+from pretrain.spills import ReadPlan, Spill, read_slots, write_spill
+
+# First numbers of the seeds of text and of records, which makes their random numbers differ.
+_TEXT_STREAM, _RECORD_STREAM = 0, 1
+
+
+@functools.cache
+def cached_tokenizer(vocab_file: Path, do_lower_case: bool, strip_accents: bool | None) -> Tokenizer:
+    """Returns the tokenizer, loaded once a process."""
+    return load_tokenizer(vocab_file, do_lower_case=do_lower_case, strip_accents=strip_accents)
+
+
+@functools.cache
+def manifest_entry(tokenizer: Tokenizer) -> dict[str, Any]:
+    """Returns what a manifest keeps of a tokenizer: settings and fingerprint."""
+    return {**tokenizer.settings, "fingerprint": tokenizer.fingerprint}
+
+
+def encode_task(
+    ranges: Sequence[TextRange],
+    spill_file: Path,
+    *,
+    tokenizer: Tokenizer,
+    task: int,
+    seed: int,
+    max_seq_length: int,
+    blanks_separate_docs: bool,
+) -> tuple[Counts, Spill]:
+    """Returns what became of a task's text, and where its examples are.
+
+    Args:
+        ranges: the text.
+        spill_file: the file to write.
+        tokenizer: cuts lines into ids.
+        task: the number of the task.
+        seed: of the whole build.
+        max_seq_length: positions of an example.
+        blanks_separate_docs: whether a blank line ends a document.
+    """
+    documents = read_documents(ranges, blanks_separate_docs=blanks_separate_docs)
+    ids, row_splits = tokenizer.encode_flat(documents.lines)
+    draws = random.Random(f"{seed} {task}")
+    assignment = assign_lines(
+        np.diff(row_splits).tolist(), documents.document_ends, max_seq_length=max_seq_length, draws=draws
+    )
+    examples, dropped = pack_examples(
+        ids,
+        row_splits,
+        assignment,
+        max_seq_length=max_seq_length,
+        cls_id=tokenizer.cls_id,
+        sep_id=tokenizer.sep_id,
+    )
+    generator = np.random.default_rng([_TEXT_STREAM, seed, task])
+    spill = write_spill(spill_file, examples, vocab_size=tokenizer.vocab_size, generator=generator)
+    num_second_segments = int(np.count_nonzero(examples.lengths > examples.first_lengths))
+    special_tokens = 2 * spill.num_rows + num_second_segments
+    counts = Counts(
+        num_documents=len(documents.document_ends),
+        num_examples=spill.num_rows,
+        tokens_in=len(ids),
+        tokens_out=int(examples.lengths.sum()) - special_tokens,
+        special_tokens=special_tokens,
+        unknown_tokens=int(np.count_nonzero(ids == tokenizer.unk_id)),
+        dropped_first_segments=dropped.first_segments,
+        dropped_second_segments=dropped.second_segments,
+    )
+    return counts, spill
+
+
+def write_shards(
+    spills: Sequence[Spill], record_files: Sequence[Path], *, first_shard: int, plan: ReadPlan, seed: int
+) -> list[int]:
+    """Returns the number of examples in each of some files of records after writing them.
+
+    Args:
+        spills: those of all tasks, in the tasks' order.
+        record_files: the files to write, plan.shards_per_read or fewer.
+        first_shard: the number of the first of them.
+        plan: what is read at a time.
+        seed: of the whole build.
+    """
+    num_slots = plan.num_shards * plan.parts_per_shard
+
+    def examples_of(slots: range) -> list[PackedExamples]:
+        return read_slots(spills, slots, num_slots, np.random.default_rng([_RECORD_STREAM, seed, slots.start]))
+
+    if plan.parts_per_shard == 1:
+        together = examples_of(range(first_shard, first_shard + len(record_files)))
+        return [write_records(file, [examples]) for file, examples in zip(record_files, together, strict=True)]
+    first_slot = first_shard * plan.parts_per_shard
+    parts = (examples_of(range(slot, slot + 1))[0] for slot in range(first_slot, first_slot + plan.parts_per_shard))
+    return [write_records(record_files[0], parts)]

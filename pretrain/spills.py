@@ -1,0 +1,90 @@
+"""Files that keep examples between the two halves of a build, and how those are dealt to slots.
+
+A spill's rows are in random order, and slots share them evenly: slot after slot gets a run of them. A slot takes its
+run of every spill and shuffles these rows, so that they come from all over the corpus. Slots that follow each other are
+read together, with one read a spill.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pretrain.examples import PackedExamples
+
+MAX_READ_BYTES = 1 << 25
+
+_MIN_NUM_READS = 32
+_NUM_LENGTHS = 2  # a row holds the length of the first segment, that of the example, and the ids
+
+
+class Spill(NamedTuple):
+    """A file of rows."""
+
+    path: Path
+    num_rows: int
+    row_length: int  # in numbers
+    number_type: str  # in numpy's words
+    phase: int  # random, decides which slots get a row more than others
+
+
+def write_spill(path: Path, examples: PackedExamples, *, vocab_size: int, generator: np.random.Generator) -> Spill:
+    """Returns the spill after writing the examples to it in random order."""
+    num_rows, max_seq_length = examples.input_ids.shape
+    number_type = np.min_scalar_type(max(vocab_size, max_seq_length))
+    rows = np.column_stack([examples.first_lengths, examples.lengths, examples.input_ids]).astype(number_type)
+    path.write_bytes(rows[generator.permutation(num_rows)].tobytes())
+    phase = int(generator.integers(1 << 32))
+    return Spill(path, num_rows, _NUM_LENGTHS + max_seq_length, number_type.name, phase)
+
+
+class ReadPlan(NamedTuple):
+    """What of all spills is read and shuffled at a time: several shards (files of records), or a part of one."""
+
+    num_shards: int
+    shards_per_read: int
+    parts_per_shard: int
+
+
+def plan_reads(spills: Sequence[Spill], num_shards: int) -> ReadPlan:
+    """Returns a plan of few reads, but enough to share among processes and none of more than MAX_READ_BYTES."""
+    num_bytes = sum(spill.num_rows * spill.row_length * np.dtype(spill.number_type).itemsize for spill in spills)
+    shard_bytes = num_bytes // num_shards + 1
+    shards_per_read = min(num_shards // _MIN_NUM_READS, MAX_READ_BYTES // shard_bytes)
+    return ReadPlan(num_shards, max(1, shards_per_read), parts_per_shard=1 + shard_bytes // MAX_READ_BYTES)
+
+
+def read_slots(
+    spills: Sequence[Spill], slots: range, num_slots: int, generator: np.random.Generator
+) -> list[PackedExamples]:
+    """Returns the examples of each of some slots, in random order.
+
+    Args:
+        spills: all spills, always in the same order.
+        slots: numbers of slots that follow each other.
+        num_slots: how many slots share the spills.
+        generator: decides the order.
+    """
+    edges = np.arange(slots.start, slots.stop + 1)
+    blocks, slot_of_row = [], []
+    for spill in spills:
+        starts = (spill.num_rows * edges + spill.phase % num_slots) // num_slots
+        blocks.append(_read_rows(spill, int(starts[0]), int(starts[-1])))
+        slot_of_row.append(np.repeat(np.arange(len(slots)), np.diff(starts)))
+    slot_of_every_row = np.concatenate(slot_of_row)
+    order = np.lexsort([generator.random(len(slot_of_every_row)), slot_of_every_row])
+    rows = np.concatenate(blocks)[order].astype(np.int32)  # [num_rows, row_length]
+    ends = np.cumsum(np.bincount(slot_of_every_row, minlength=len(slots)))
+    return [
+        PackedExamples(slot_rows[:, _NUM_LENGTHS:], first_lengths=slot_rows[:, 0], lengths=slot_rows[:, 1])
+        for slot_rows in np.split(rows, ends[:-1])
+    ]
+
+
+def _read_rows(spill: Spill, start: int, stop: int) -> np.ndarray:
+    """Returns rows start to stop of a spill, [stop - start, row_length]."""
+    number_type = np.dtype(spill.number_type)
+    row_bytes = spill.row_length * number_type.itemsize
+    numbers = np.fromfile(spill.path, number_type, count=(stop - start) * spill.row_length, offset=start * row_bytes)
+    return numbers.reshape(-1, spill.row_length)
