@@ -1,0 +1,272 @@
+"""Builds the files of records of a corpus, in several processes.
+
+The result depends on the corpus, the vocabulary and the settings, not on the number of processes. Files get their final
+names when all are complete, manifest.json last. Imports no TensorFlow: only the processes that work need it.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import itertools
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, TypeVar
+
+from absl import logging
+from tqdm import tqdm
+
+from electra_span.config import UserError
+from pretrain.corpus import CorpusError, TextRange, corpus_files, plan_tasks
+from pretrain.examples import MIN_SEQ_LENGTH
+from pretrain.manifest import MANIFEST_NAME, Counts, is_up_to_date, read_manifest, write_manifest
+from pretrain.spills import ReadPlan, Spill, plan_reads
+
+# Tasks are large enough to keep the pieces of a large corpus few, small enough to divide a small one evenly.
+_MIN_TASK_BYTES, _MAX_TASK_BYTES = 1 << 20, 1 << 24
+_NUM_TASKS = 64
+
+_WORKSPACE_NAME = ".partial"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+MapFunction = Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]
+
+
+class BuildError(UserError):
+    """Settings that cannot be, an output that cannot be written, a worker that died."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildSettings:
+    """What to build, from what, and where to."""
+
+    corpus_dir: Path
+    vocab_file: Path  # or a folder of a published tokenizer
+    output_dir: Path
+    max_seq_length: int = 128
+    num_processes: int = 1
+    blanks_separate_docs: bool = True
+    do_lower_case: bool = True
+    do_strip_accents: bool = True  # of lower-cased text
+    num_out_files: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        minima = {"max_seq_length": MIN_SEQ_LENGTH, "num_processes": 1, "num_out_files": 1, "seed": 0}
+        for name, minimum in minima.items():
+            if getattr(self, name) < minimum:
+                raise BuildError(f"{name} must be at least {minimum}. Received: {getattr(self, name)}")
+
+
+def build_dataset(settings: BuildSettings) -> dict[str, Any]:
+    """Returns the manifest of the records in the output folder, built now unless they are there already.
+
+    The output folder must be empty, or hold the records of the same build. While it works, everything is in a hidden
+    folder in it: about the size of the records, twice.
+
+    Raises:
+        UserError: for a corpus, vocabulary or output folder that cannot be used. Nothing is left of the build then.
+    """
+    output_dir = settings.output_dir
+    if output_dir.resolve().is_relative_to(settings.corpus_dir.resolve()):
+        raise BuildError(f"The output folder must not be in the corpus, {settings.corpus_dir}. Received: {output_dir}")
+    files = corpus_files(settings.corpus_dir)
+    source = _source(settings, files)
+    if is_up_to_date(output_dir, source):
+        logging.info("%s is up to date", output_dir)
+        return read_manifest(output_dir) or {}
+    workspace = output_dir / _WORKSPACE_NAME
+    try:
+        shutil.rmtree(workspace, ignore_errors=True)  # of a build that was killed
+        workspace.mkdir(parents=True)
+        manifest = _build(settings, files, workspace) | {"source": source}
+        write_manifest(workspace, manifest)
+        _publish(workspace, output_dir, [*manifest["files"], MANIFEST_NAME])
+    except OSError as error:
+        raise BuildError(f"Cannot build {output_dir}: {error.strerror}: {error.filename or workspace}") from error
+    except BrokenProcessPool as error:
+        raise BuildError(
+            f"Cannot build {output_dir}: a worker process was killed, most likely for lack of memory; use fewer than "
+            f"{settings.num_processes} processes"
+        ) from error
+    finally:
+        shutil.rmtree(workspace, ignore_errors=True)
+    return manifest
+
+
+def _source(settings: BuildSettings, files: Sequence[Path]) -> dict[str, Any]:
+    """Returns all that the records depend on."""
+    listing = hashlib.sha256()
+    num_bytes = 0
+    for path in files:
+        size = path.stat().st_size
+        listing.update(f"{path.relative_to(settings.corpus_dir)}\0{size}\0".encode(errors="surrogateescape"))
+        num_bytes += size
+    names = ("max_seq_length", "blanks_separate_docs", "do_lower_case", "do_strip_accents", "num_out_files", "seed")
+    return {
+        "corpus_files": len(files),
+        "corpus_bytes": num_bytes,
+        "corpus_listing_sha256": listing.hexdigest(),
+        "vocabulary_sha256": _vocabulary_sha256(settings.vocab_file),
+        **{name: getattr(settings, name) for name in names},
+    }
+
+
+def _vocabulary_sha256(vocab_file: Path) -> str:
+    paths = [vocab_file]
+    if vocab_file.is_dir():
+        paths = [path for name in ("vocab.txt", "tokenizer_config.json") if (path := vocab_file / name).is_file()]
+    try:
+        return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+    except OSError as error:
+        raise BuildError(f"Cannot read the vocabulary {vocab_file}: {error.strerror}") from error
+
+
+def _build(settings: BuildSettings, files: Sequence[Path], workspace: Path) -> dict[str, Any]:
+    """Returns the manifest of the records it leaves in the workspace."""
+    start_seconds = time.monotonic()
+    num_bytes = sum(path.stat().st_size for path in files)
+    task_bytes = min(max(num_bytes // _NUM_TASKS, _MIN_TASK_BYTES), _MAX_TASK_BYTES)
+    tasks = plan_tasks(files, task_bytes=task_bytes, blanks_separate_docs=settings.blanks_separate_docs)
+    with _processes(settings.num_processes) as map_function:
+        encode = functools.partial(_encode_task, settings, workspace)
+        encoded = list(_progress(map_function(encode, enumerate(tasks)), "tokenized", len(tasks)))
+        if not sum(counts.num_examples for counts, _, _ in encoded):
+            raise CorpusError(f"The corpus must hold text. Received: {settings.corpus_dir}, which holds none")
+        spills = [spill for _, spill, _ in encoded]
+        plan = plan_reads(spills, settings.num_out_files)
+        first_shards = range(0, settings.num_out_files, plan.shards_per_read)
+        write = functools.partial(_write_shards, settings, workspace, spills, plan)
+        written = list(_progress(map_function(write, first_shards), "written", len(first_shards)))
+    manifest = _manifest(settings, [counts for counts, _, _ in encoded], itertools.chain(*written), encoded[0][2])
+    _report(manifest, time.monotonic() - start_seconds)
+    return manifest
+
+
+def _encode_task(
+    settings: BuildSettings, workspace: Path, task: tuple[int, list[TextRange]]
+) -> tuple[Counts, Spill, dict[str, Any]]:
+    """Returns the counts and rows of one task, and the tokenizer's entry in the manifest."""
+    from pretrain import shards  # brings TensorFlow, which the parent process does without
+
+    tokenizer = shards.cached_tokenizer(
+        settings.vocab_file, settings.do_lower_case, None if settings.do_strip_accents else False
+    )
+    number, ranges = task
+    counts, spill = shards.encode_task(
+        ranges,
+        workspace / f"rows-{number}",
+        tokenizer=tokenizer,
+        task=number,
+        seed=settings.seed,
+        max_seq_length=settings.max_seq_length,
+        blanks_separate_docs=settings.blanks_separate_docs,
+    )
+    return counts, spill, shards.manifest_entry(tokenizer)
+
+
+def _write_shards(
+    settings: BuildSettings, workspace: Path, spills: Sequence[Spill], plan: ReadPlan, first_shard: int
+) -> list[int]:
+    """Returns the number of examples in each of the shards of one read after writing them."""
+    from pretrain import shards
+
+    names = _shard_names(settings.num_out_files)[first_shard : first_shard + plan.shards_per_read]
+    record_files = [workspace / name for name in names]
+    return shards.write_shards(spills, record_files, first_shard=first_shard, plan=plan, seed=settings.seed)
+
+
+def _shard_names(num_shards: int) -> list[str]:
+    return [f"pretrain_data.tfrecord-{shard}-of-{num_shards}" for shard in range(num_shards)]
+
+
+@contextlib.contextmanager
+def _processes(num_processes: int) -> Iterator[MapFunction]:
+    """Yields a map, as the built-in function, that works in num_processes: in this one, where it is one."""
+    if num_processes == 1:
+        yield map
+        return
+    num_threads = max(1, (os.cpu_count() or 1) // num_processes)
+    with ProcessPoolExecutor(
+        num_processes,
+        mp_context=multiprocessing.get_context("spawn"),  # TensorFlow does not survive a fork
+        initializer=_start_worker,
+        initargs=(num_threads,),
+    ) as pool:
+        try:
+            yield pool.map
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_worker(num_threads: int) -> None:
+    import tensorflow as tf
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process is interrupted, and ends its workers
+    tf.config.threading.set_intra_op_parallelism_threads(num_threads)
+    tf.config.threading.set_inter_op_parallelism_threads(num_threads)
+
+
+def _progress(results: Iterable[Result], done: str, total: int) -> Iterator[Result]:
+    """Yields the results with a bar on a terminal, with ten lines in a log."""
+    if sys.stderr.isatty():
+        yield from tqdm(results, desc=done, total=total)
+        return
+    for number, result in enumerate(results, start=1):
+        if number * 10 // total > (number - 1) * 10 // total:
+            logging.info("%s %d of %d", done, number, total)
+        yield result
+
+
+def _manifest(
+    settings: BuildSettings, counts: Sequence[Counts], shard_sizes: Iterable[int], tokenizer: dict[str, Any]
+) -> dict[str, Any]:
+    totals = {name: sum(getattr(each, name) for each in counts) for name in counts[0]._fields}
+    dropped = {
+        "end_of_first_segment": totals.pop("dropped_first_segments"),
+        "end_of_second_segment": totals.pop("dropped_second_segments"),
+    }
+    return {
+        "max_seq_length": settings.max_seq_length,
+        **totals,
+        "dropped": dropped,
+        "tokenizer": tokenizer,
+        "seed": settings.seed,
+        "files": dict(zip(_shard_names(settings.num_out_files), shard_sizes, strict=True)),
+    }
+
+
+def _report(manifest: dict[str, Any], seconds: float) -> None:
+    tokens_in = max(1, manifest["tokens_in"])
+    logging.info(
+        "%d examples in %d files from %d documents of %d tokens (%.2f %% unknown, %.2f %% dropped) in %.1f seconds",
+        manifest["num_examples"],
+        len(manifest["files"]),
+        manifest["num_documents"],
+        manifest["tokens_in"],
+        100 * manifest["unknown_tokens"] / tokens_in,
+        100 * sum(manifest["dropped"].values()) / tokens_in,
+        seconds,
+    )
+
+
+def _publish(workspace: Path, output_dir: Path, names: Sequence[str]) -> None:
+    """Moves the named files to the output folder: all of them, or none."""
+    is_published = False
+    try:
+        for name in names:
+            (workspace / name).rename(output_dir / name)
+        is_published = True
+    finally:
+        if not is_published:
+            for name in names:
+                (output_dir / name).unlink(missing_ok=True)

@@ -1,0 +1,61 @@
+"""Builds files of pretraining examples (TFRecords) from a folder of text files."""
+
+import argparse
+import os
+from pathlib import Path
+
+from absl.flags import argparse_flags
+
+from electra_span import command_line
+from pretrain.build import BuildSettings, build_dataset
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of this command: the original's flags and defaults, and a few more."""
+    parser = argparse_flags.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, argument_default=argparse.SUPPRESS
+    )
+    paths = {
+        "corpus-dir": "folder of UTF-8 text files, in any depth",
+        "vocab-file": "a vocabulary, one token a line, or the folder of a published tokenizer",
+        "output-dir": "folder for the records, empty or not there yet",
+    }
+    required = parser.add_argument_group("what to read and where to write")
+    for name, meaning in paths.items():
+        required.add_argument(f"--{name}", type=Path, required=True, help=meaning)
+    numbers = {
+        "max_seq_length": "tokens of an example",
+        "num_processes": "processes that share the work; the records do not depend on it",
+        "num_out_files": "files of records",
+        "seed": "decides how lines are packed and where examples go",
+    }
+    for name, meaning in numbers.items():
+        default = getattr(BuildSettings, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=meaning)
+    _add_switch(parser, "--blanks-separate-docs", None, "whether a blank line ends a document")
+    _add_switch(parser, "--do-lower-case", "--no-lower-case", "whether to lower-case text")
+    _add_switch(parser, "--do-strip-accents", "--no-strip-accents", "whether to strip accents of lower-cased text")
+    return parser
+
+
+def _add_switch(parser: argparse.ArgumentParser, flag: str, opposite: str | None, meaning: str) -> None:
+    """Adds a flag that is on, may be followed by true or false, and may have an opposite flag."""
+    name = flag.removeprefix("--").replace("-", "_")
+    default = getattr(BuildSettings, name)
+    parser.add_argument(
+        flag, nargs="?", type=command_line.parse_bool, const=True, default=default, metavar="BOOL", help=meaning
+    )
+    if opposite:
+        parser.add_argument(opposite, dest=name, action="store_const", const=False, help=f"the opposite of {flag}")
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Builds the records the arguments tell of."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # text needs no GPU, and each process would claim all of its memory
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    names = BuildSettings.__dataclass_fields__
+    build_dataset(BuildSettings(**{name: value for name, value in vars(arguments).items() if name in names}))
+
+
+if __name__ == "__main__":
+    command_line.run(main, make_parser)
