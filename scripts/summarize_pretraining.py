@@ -53,7 +53,8 @@ def summary_lines(model_dir: pathlib.Path) -> Iterator[str]:
     """
     config = PretrainingConfig.from_saved(_read_json(model_dir / "config.json"))
     after = _read_json(pathlib.Path(config.results_json))
-    yield from _learned_lines(_first_evaluation(model_dir), after)
+    evaluations = _read_lines(model_dir / "eval_log.jsonl")
+    yield from _learned_lines(next((each for each in evaluations if each["step"] == 0), {}), after)
     yield ""
     yield from _trained_lines(config, model_dir, after["step"])
     yield ""
@@ -72,16 +73,28 @@ def _learned_lines(before: Mapping[str, float], after: Mapping[str, float]) -> I
 
 
 def _trained_lines(config: PretrainingConfig, model_dir: pathlib.Path, num_steps: int) -> Iterator[str]:
-    """Returns what was trained, on how much text."""
-    num_tokens = num_steps * config.train_batch_size * config.max_seq_length
+    """Returns what was trained, on how much text, and how fast."""
+    step_tokens = config.train_batch_size * config.max_seq_length
     yield (
         f"{num_steps:,} steps of {config.train_batch_size} sequences of {config.max_seq_length}: "
-        f"{num_tokens:,} tokens, padding counted"
+        f"{num_steps * step_tokens:,} tokens, padding counted"
     )
+    seconds = _training_seconds(_read_lines(model_dir / "train_log.jsonl"), step_tokens)
+    if seconds:
+        yield f"{seconds / 60:.1f} minutes of training steps, {num_steps * step_tokens / seconds:,.0f} tokens/s"
     for name in _PUBLISHED:
         weights = model_dir / name / "model.safetensors"
         if weights.is_file():
             yield f"{name}: {_num_parameters(weights):,} parameters"
+
+
+def _training_seconds(windows: list[dict[str, float]], step_tokens: int) -> float:
+    """Returns the time of the steps in a training log, whose lines each tell the speed since the one before."""
+    steps = [0, *(window["step"] for window in windows)]
+    return sum(
+        (step - before) * step_tokens / window["tokens_per_second"]
+        for before, step, window in zip(steps, steps[1:], windows, strict=False)
+    )
 
 
 def _place_lines(config: PretrainingConfig, model_dir: pathlib.Path) -> Iterator[str]:
@@ -116,14 +129,11 @@ def _num_parameters(weights: pathlib.Path) -> int:
         return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
-def _first_evaluation(model_dir: pathlib.Path) -> dict[str, float]:
-    """Returns the evaluation before the first step, empty where the run made none."""
-    log = model_dir / "eval_log.jsonl"
+def _read_lines(log: pathlib.Path) -> list[dict[str, float]]:
+    """Returns the whole lines of a JSON lines file, none where it is not there."""
     if not log.is_file():
-        return {}
-    with log.open(encoding="utf-8") as file:
-        first = json.loads(file.readline() or "{}")
-    return first if first.get("step") == 0 else {}
+        return []
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n")[:-1]]
 
 
 def _read_json(file: pathlib.Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@
 #   DATA_DIR       folder for all that is made (default: data/NAME in the repository, NAME that of CORPUS_DIR or "default")
 #   MODEL_NAME     the model goes into DATA_DIR/models/MODEL_NAME (default: tiny)
 #   HPARAMS        hparams as JSON, or a JSON file (default: the tiny recipe below)
-#   VOCAB_SIZE     number of tokens of a new vocabulary (default: 8000 for the default corpus, else 30522);
-#                  an existing DATA_DIR/vocab.txt is used as it is
+#   VOCAB_SIZE     number of tokens of a new vocabulary (default: 8000 for the default corpus, else the hparam
+#                  vocab_size, 30522); an existing DATA_DIR/vocab.txt is used as it is
 #   NUM_PROCESSES  for building the TFRecords (default: the number of cores)
 #   PYTHON         the Python 3.11, 3.12 or 3.13 that makes .venv (default: the first one found)
 #
@@ -35,7 +35,7 @@ model_name=${MODEL_NAME:-tiny}
 if [ -n "${CORPUS_DIR:-}" ]; then
     corpus_dir=$CORPUS_DIR
     data_dir=${DATA_DIR:-$repository/data/$(basename -- "$CORPUS_DIR")}
-    vocab_size=${VOCAB_SIZE:-30522}
+    vocab_size=${VOCAB_SIZE:-}
     [ -d "$corpus_dir" ] || fail "CORPUS_DIR=$corpus_dir is no folder"
 else
     data_dir=${DATA_DIR:-$repository/data/default}
@@ -54,8 +54,9 @@ python() {
 # Sets what the other steps take from the hparams, and stops at a mistake in them before anything is made.
 read_hparams() {
     values=$(python scripts/print_hparams.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$hparams" \
-        max_seq_length do_lower_case vocab_file model_dir)
+        vocab_size max_seq_length do_lower_case vocab_file model_dir)
     {
+        IFS= read -r table_size
         IFS= read -r max_seq_length
         IFS= read -r do_lower_case
         IFS= read -r vocab_file
@@ -63,6 +64,7 @@ read_hparams() {
     } <<EOF
 $values
 EOF
+    vocab_size=${vocab_size:-$table_size}
 }
 
 make_corpus() {
@@ -82,7 +84,7 @@ make_vocabulary() {
     else
         say "Vocabulary: learning $vocab_size tokens"
         python scripts/create_vocab.py --corpus-dir "$corpus_dir" --vocab-file "$vocab_file" \
-            --vocab-size "$vocab_size" --tokenizer-type wordpiece
+            --vocab-size "$vocab_size" --tokenizer-type wordpiece --do-lower-case "$do_lower_case"
     fi
 }
 
@@ -93,10 +95,12 @@ make_records() {
         --do-lower-case "$do_lower_case" --num-processes "$num_processes" --num-out-files 100
 }
 
-# The model is as wide as the vocabulary that is there, which may hold fewer tokens than asked for.
+# Where the hparams leave vocab_size at its default, the model's table is as large as the vocabulary that is there.
 run_pretraining() {
-    python run_pretraining.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$hparams" \
-        vocab_size="$(grep -c '' "$vocab_file")" "$@"
+    if [ "$table_size" = 30522 ]; then
+        set -- vocab_size="$(grep -c '' "$vocab_file")" "$@"
+    fi
+    python run_pretraining.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$hparams" "$@"
 }
 
 prepare_environment

@@ -202,6 +202,14 @@ def test_users_own_settings_reach_every_step(checkout, tmp_path):
     assert summary == "scripts/summarize_pretraining.py /data/my text/models/mine"
 
 
+def test_vocab_size_of_the_hparams_decides_the_vocabulary_and_the_table(checkout, tmp_path):
+    ended = checkout.script("train.sh", CORPUS_DIR=str(tmp_path), HPARAMS='{"vocab_size": 99}')
+    assert ended.returncode == 0, ended.stderr
+    vocabulary, _, training, *_ = checkout.calls()[1:]
+    assert "--vocab-size 99" in vocabulary
+    assert training.endswith('--hparams {"vocab_size": 99} do_train=true do_eval=false')
+
+
 def test_mistake_in_the_hparams_stops_before_anything_is_made(checkout):
     ended = checkout.script("train.sh", HPARAMS='{"learning_rat": 1}')
     assert ended.returncode == 2

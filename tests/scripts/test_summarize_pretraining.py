@@ -57,6 +57,12 @@ def test_summary_counts_steps_tokens_and_parameters(model_dir):
     assert "discriminator: 20 parameters" in summary
 
 
+def test_training_time_adds_up_the_windows_of_the_log(model_dir):
+    windows = [{"step": 10, "tokens_per_second": 44.0}, {"step": 30, "tokens_per_second": 88.0}]
+    (model_dir / "train_log.jsonl").write_text("".join(json.dumps(each) + "\n" for each in windows))
+    assert "0.3 minutes of training steps, 66 tokens/s" in list(summarize_pretraining.summary_lines(model_dir))
+
+
 def test_summary_names_only_places_that_are_there(model_dir):
     lines = _lines(model_dir)
     assert ["evaluation", "log", str(model_dir / "eval_log.jsonl")] in lines
