@@ -14,7 +14,9 @@ class ElectraGenerator(keras.Model):
     def __init__(self, encoder: ElectraEncoder, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.encoder, self.config = encoder, encoder.config
-        self.head = MaskedLMHead(encoder.config, name="generator_predictions", dtype=encoder.dtype_policy)
+        self.head = MaskedLMHead(
+            encoder.config, encoder.embeddings, name="generator_predictions", dtype=encoder.dtype_policy
+        )
         self.head.build()
         self.built = True
 
@@ -33,7 +35,7 @@ class ElectraGenerator(keras.Model):
         states = self.encoder(input_ids, input_mask, segment_ids, dropout_seed=dropout_seed)
         if positions is not None:
             states = gather_positions(states, positions)
-        return self.head(states, self.encoder.embeddings.word_embeddings.value)
+        return self.head(states)
 
 
 class ElectraDiscriminator(keras.Model):

@@ -6,6 +6,7 @@ Sources: Clark et al. 2020, appendices A and B; Clark et al.'s code, where it di
 import functools
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -102,8 +103,8 @@ class AdamW(tf.Module):
         self._trained = [variable.value for variable in variables]
         self._rates = [rate_of(variable.path) for variable in variables]
         self._decays = [weight_decay_rate * is_decayed(variable.path) for variable in variables]
-        constants = functools.partial(_updated, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        self._updated = tf.function(constants, jit_compile=True) if compile_update else constants
+        updated: Callable[..., Any] = functools.partial(_updated, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self._updated = tf.function(updated, jit_compile=True) if compile_update else updated
         self.first_moments = {v.path: self._slot(v.value) for v in variables}
         self.second_moments = {v.path: self._slot(v.value) for v in variables}
 
@@ -132,8 +133,11 @@ class AdamW(tf.Module):
         decay: float,
     ) -> None:
         """Updates one variable on one device."""
-        values = self._updated(variable, first, second, gradient, learning_rate, tf.constant(decay))
-        for target, value in zip((variable, first, second), values, strict=True):
+        targets = (variable, first, second)
+        values = self._updated(
+            *(target.read_value() for target in targets), gradient, learning_rate, tf.constant(decay)
+        )
+        for target, value in zip(targets, values, strict=True):
             target.assign(value)
 
     @staticmethod

@@ -15,14 +15,17 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from electra_span.config import EncoderConfig, HparamError, UserError, from_hparams
+from electra_span.config import EncoderConfig, HparamError, UserError
 from electra_span.convert.names import Model, Name, names_of, relative_path
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
 _CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocab.txt"
-_ARCHITECTURES = {"ElectraForPreTraining": ElectraDiscriminator, "ElectraForMaskedLM": ElectraGenerator}
+_ARCHITECTURES: dict[str, type] = {
+    "ElectraForPreTraining": ElectraDiscriminator,
+    "ElectraForMaskedLM": ElectraGenerator,
+}
 
 
 class PublishedModelError(UserError):
@@ -75,12 +78,11 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
         raise PublishedModelError(
             f"{directory / _CONFIG}: architectures must be one of {sorted(_ARCHITECTURES)}. Received: {architecture!r}"
         )
-    fields = {field.name for field in dataclasses.fields(EncoderConfig)}
     try:
-        config = from_hparams(EncoderConfig, {key: value for key, value in settings.items() if key in fields})
+        config = EncoderConfig.from_published(settings)
     except HparamError as error:
         raise PublishedModelError(f"{directory / _CONFIG}: {error}") from error
-    model = _ARCHITECTURES[architecture](ElectraEncoder(config, name="electra", dtype=dtype), dtype=dtype)
+    model: Model = _ARCHITECTURES[architecture](ElectraEncoder(config, name="electra", dtype=dtype), dtype=dtype)
     _assign(model, directory / _WEIGHTS)
     model.tokenizer = load_tokenizer(directory) if (directory / _VOCABULARY).exists() else None
     return model

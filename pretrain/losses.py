@@ -62,7 +62,7 @@ def joint_losses(
     mlm_losses = masked_lm_losses(predictions.mlm_logits, part.masked_lm_ids)
     mlm = share_of_mean(mlm_losses, part.masked_lm_weights, whole.masked_lm_weights)
     disc = tf.zeros([])
-    if predictions.disc_logits is not None:
-        disc_losses = replaced_token_losses(predictions.disc_logits, predictions.corruption.is_replaced)
+    if predictions.detection is not None:
+        disc_losses = replaced_token_losses(predictions.detection.logits, predictions.detection.corruption.is_replaced)
         disc = share_of_mean(disc_losses, part.input_mask, whole.input_mask)
     return Losses(gen_weight * mlm + disc_weight * disc, mlm, disc)

@@ -1,5 +1,8 @@
 """The default pair of models: two ELECTRA encoders, which share what the configuration says."""
 
+import functools
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -40,18 +43,20 @@ class PretrainingModel(keras.Model):
         """
         seeds = (None, None) if dropout_seed is None else tf.unstack(_split(dropout_seed), num=2)
 
-        def generate(
-            input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, positions: tf.Tensor
-        ) -> tf.Tensor:
-            if self.generator is None:
-                return tf.zeros([*tf.unstack(tf.shape(positions)), self.discriminator.config.vocab_size])
-            return self.generator(input_ids, input_mask, segment_ids, positions=positions, dropout_seed=seeds[0])
+        generator = self._generate_uniformly
+        if self.generator is not None:
+            generator = functools.partial(self.generator, dropout_seed=seeds[0])
+        discriminator = None
+        if self.discriminator is not None:
+            discriminator = functools.partial(self.discriminator, dropout_seed=seeds[1])
+        return predict(batch, generator=generator, discriminator=discriminator, corrupt=self.corrupt)
 
-        def discriminate(input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor) -> tf.Tensor:
-            return self.discriminator(input_ids, input_mask, segment_ids, dropout_seed=seeds[1])
-
-        discriminator = None if self.discriminator is None else discriminate
-        return predict(batch, generator=generate, discriminator=discriminator, corrupt=self.corrupt)
+    def _generate_uniformly(
+        self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, positions: tf.Tensor
+    ) -> tf.Tensor:
+        """Returns logits [B, N, V] of the uniform distribution over the vocabulary."""
+        del input_ids, input_mask, segment_ids
+        return tf.zeros([*tf.unstack(tf.shape(positions)), self.discriminator.config.vocab_size])
 
 
 def build_model(
@@ -81,7 +86,7 @@ def build_model(
         skips_padding: see `ElectraEncoder`.
         dtype: a Keras dtype policy.
     """
-    options = {"compile_kernels": compile_kernels, "skips_padding": skips_padding, "dtype": dtype}
+    options: dict[str, Any] = {"compile_kernels": compile_kernels, "skips_padding": skips_padding, "dtype": dtype}
     encoder = ElectraEncoder(discriminator_config, name="electra", **options)
     discriminator = ElectraDiscriminator(encoder, name="discriminator", dtype=dtype) if electra_objective else None
     if electra_objective and uniform_generator:
@@ -92,7 +97,7 @@ def build_model(
         generator = ElectraGenerator(own, name="generator_model", dtype=dtype)
     else:
         generator = ElectraGenerator(encoder, name="generator_model", dtype=dtype)
-    return PretrainingModel(generator, discriminator, corrupt=corrupt, name="pretraining", dtype=dtype)
+    return PretrainingModel(generator, discriminator, corrupt=corrupt, name="pretraining")
 
 
 def _split(seed: tf.Tensor) -> tf.Tensor:

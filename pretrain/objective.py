@@ -26,18 +26,28 @@ class Corruption(NamedTuple):
     is_replaced: tf.Tensor
 
 
+class Detection(NamedTuple):
+    """What the discriminator says about a corrupted batch.
+
+    Attributes:
+        logits: float32 [B, L].
+        corruption: what it read.
+    """
+
+    logits: tf.Tensor
+    corruption: Corruption
+
+
 class Predictions(NamedTuple):
-    """What both models say about a batch; without a discriminator the last two are None.
+    """What both models say about a batch.
 
     Attributes:
         mlm_logits: float32 [B, N, V], the generator's, at the masked positions.
-        disc_logits: float32 [B, L], the discriminator's.
-        corruption: what the discriminator read.
+        detection: the discriminator's; None without one.
     """
 
     mlm_logits: tf.Tensor
-    disc_logits: tf.Tensor | None
-    corruption: Corruption | None
+    detection: Detection | None
 
 
 # (input_ids, input_mask, segment_ids, positions [B, N]) -> float32 logits [B, N, V]
@@ -60,10 +70,10 @@ def predict(
     """
     mlm_logits = generator(batch.masked_input_ids, batch.input_mask, batch.segment_ids, batch.masked_lm_positions)
     if discriminator is None:
-        return Predictions(mlm_logits, None, None)
+        return Predictions(mlm_logits, None)
     corruption = corrupt(batch, tf.stop_gradient(mlm_logits))
-    disc_logits = discriminator(corruption.corrupted_ids, batch.input_mask, batch.segment_ids)
-    return Predictions(mlm_logits, disc_logits, corruption)
+    logits = discriminator(corruption.corrupted_ids, batch.input_mask, batch.segment_ids)
+    return Predictions(mlm_logits, Detection(logits, corruption))
 
 
 def corrupt_batch(

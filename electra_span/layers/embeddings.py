@@ -23,7 +23,8 @@ class Embeddings(keras.layers.Layer):
 
         def table(name: str, rows: int) -> keras.Variable:
             initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-            return self.add_weight(name=name, shape=(rows, config.embedding_size), initializer=initializer)
+            shape = (rows, config.embedding_size)
+            return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
         self.word_embeddings = table("word_embeddings", config.vocab_size)
         self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
@@ -39,7 +40,7 @@ class Embeddings(keras.layers.Layer):
         segment_ids: tf.Tensor,
         dropout_seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Returns the embeddings of tokens: [..., E].
+        """Returns the embeddings of tokens [..., E], summed and normalised in float32 and cast to the compute dtype.
 
         Args:
             input_ids: int32 [...].
@@ -53,5 +54,9 @@ class Embeddings(keras.layers.Layer):
             + tf.gather(self.segment_embeddings, segment_ids)
         )
         x = layer_norm(x, self.norm.gamma, self.norm.beta, epsilon=self.norm.epsilon)
-        rate = self.config.hidden_dropout_prob
+        x, rate = tf.cast(x, self.compute_dtype), self.config.hidden_dropout_prob
         return dropout(x, *dropout_bits(tf.shape(x), dropout_seed, rate) or (None,), rate=rate)
+
+    def logits(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Returns the product of vectors [M, E] with every word's embedding: float32 [M, V]."""
+        return tf.matmul(tf.cast(vectors, tf.float32), self.word_embeddings, transpose_b=True)

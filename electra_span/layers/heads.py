@@ -4,15 +4,21 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
+from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.kernels import bias_gelu
 
 
 class MaskedLMHead(keras.layers.Layer):
-    """Scores of all words for each given state: dense, GELU, LayerNorm, product with the word embeddings."""
+    """Scores of all words for each given state: dense, GELU, LayerNorm, product with the word embeddings.
 
-    def __init__(self, config: EncoderConfig, **kwargs: object) -> None:
+    Args:
+        config: of the encoder.
+        embeddings: the encoder's, whose word embeddings serve again.
+    """
+
+    def __init__(self, config: EncoderConfig, embeddings: Embeddings, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.config = config
+        self.config, self.embeddings = config, embeddings
         initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
         self.dense = keras.layers.Dense(
             config.embedding_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy
@@ -27,18 +33,12 @@ class MaskedLMHead(keras.layers.Layer):
             name="output_bias", shape=(self.config.vocab_size,), initializer="zeros", autocast=False
         )
 
-    def call(self, states: tf.Tensor, word_embeddings: tf.Tensor) -> tf.Tensor:
-        """Returns float32 logits [B, N, V].
-
-        Args:
-            states: [B, N, H].
-            word_embeddings: float32 [V, E], the table of the encoder's own embeddings.
-        """
+    def call(self, states: tf.Tensor) -> tf.Tensor:
+        """Returns float32 logits [B, N, V] for states [B, N, H]."""
         x = self.norm(bias_gelu(tf.matmul(states, self.dense.kernel), self.dense.bias))  # [B, N, E]
-        shape = tf.shape(x)
-        flat = tf.reshape(tf.cast(x, tf.float32), [-1, self.config.embedding_size])  # [B * N, E]
-        logits = tf.matmul(flat, word_embeddings, transpose_b=True) + self.output_bias  # [B * N, V]
-        return tf.reshape(logits, [shape[0], shape[1], self.config.vocab_size])
+        logits = self.embeddings.logits(tf.reshape(x, [-1, self.config.embedding_size]))  # [B * N, V]
+        shape = [*tf.unstack(tf.shape(states)[:2]), self.config.vocab_size]
+        return tf.reshape(logits + self.output_bias, shape)  # [B, N, V]
 
 
 class ReplacedTokenHead(keras.layers.Layer):

@@ -57,7 +57,7 @@ def attention_probs(
     scores: tf.Tensor, mask_bias: tf.Tensor, bits: tf.Tensor | None = None, *, scale: float, rate: float
 ) -> tf.Tensor:
     """Returns dropout(softmax(scale * scores + mask_bias)) over the last axis, in float32 inside, in scores' dtype."""
-    probs = tf.nn.softmax(tf.cast(scores, tf.float32) * scale + mask_bias)
+    probs = tf.nn.softmax(tf.cast(scores, tf.float32) * scale + tf.cast(mask_bias, tf.float32))
     return dropout(tf.cast(probs, scores.dtype), bits, rate=rate)
 
 

@@ -32,7 +32,7 @@ def test_logits_and_losses_equal_the_originals(golden, name):
     np.testing.assert_allclose(losses.mlm, expected["mlm/loss"], rtol=1e-6)
     np.testing.assert_allclose(losses.total, expected["total_loss"], rtol=1e-6)
     if model.discriminator is not None:
-        np.testing.assert_allclose(predictions.disc_logits, expected["disc/logits"], atol=2e-5)
+        np.testing.assert_allclose(predictions.detection.logits, expected["disc/logits"], atol=2e-5)
         np.testing.assert_allclose(losses.disc, expected["disc/loss"], rtol=1e-6)
 
 

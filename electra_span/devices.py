@@ -1,0 +1,81 @@
+"""Which devices a run uses, and the settings that follow from them."""
+
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+_FIRST_BFLOAT16_GPU = (8, 0)  # compute capability of Ampere
+
+
+class Execution(NamedTuple):
+    """How a model is computed.
+
+    Attributes:
+        dtype: Keras dtype policy.
+        compile_step: XLA compiles forward and backward pass as a whole.
+        compile_kernels: XLA compiles elementwise parts, one loop each.
+        skips_padding: only real tokens are computed on, in shapes that are not static.
+    """
+
+    dtype: str
+    compile_step: bool
+    compile_kernels: bool
+    skips_padding: bool
+
+
+def make_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
+    """Returns the strategy for the devices at hand; several hosts where the environment's TF_CONFIG names them.
+
+    Args:
+        devices: for example ["CPU:0", "CPU:1"]; by default all GPUs, or else all logical CPU devices.
+    """
+    if "TF_CONFIG" in os.environ:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    names = devices or [f"{kind}:{index}" for index, _ in enumerate(tf.config.list_logical_devices(kind))]
+    return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.OneDeviceStrategy(names[0])
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether this process is the one that writes files, of the processes on several hosts."""
+    resolver = strategy.cluster_resolver
+    return resolver is None or not resolver.cluster_spec().as_dict() or resolver.task_id == 0
+
+
+def resolve_execution(precision: str, xla: bool | str) -> Execution:
+    """Returns how to compute on the devices at hand.
+
+    By itself, a step is compiled as a whole on a GPU, and in its elementwise parts on a CPU, where XLA's matrix
+    products are slower than TensorFlow's.
+
+    Args:
+        precision: a dtype policy, or "auto": bfloat16 where the device multiplies it faster than float32.
+        xla: True, False or "auto".
+    """
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    compile_step = has_gpu if xla == "auto" else bool(xla)
+    dtype = precision
+    if precision == "auto":
+        dtype = "mixed_bfloat16" if (_gpu_has_bfloat16() if has_gpu else _cpu_has_bfloat16()) else "float32"
+    keras.dtype_policies.get(dtype)
+    return Execution(dtype, compile_step, xla == "auto" and not has_gpu, not compile_step)
+
+
+def _gpu_has_bfloat16() -> bool:
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    return all(detail.get("compute_capability", (0, 0)) >= _FIRST_BFLOAT16_GPU for detail in details)
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Returns whether the processor multiplies bfloat16 matrices, as far as Linux says."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            flags = next((line for line in file if line.startswith("flags")), "").split()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
