@@ -1,0 +1,126 @@
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from electra_span.tokenization import load_tokenizer
+from scripts import create_vocab
+
+SCRIPT = pathlib.Path(create_vocab.__file__)
+TEXT = """<doc id="1" url="https://example.org/1" title="Lighthouse">
+Lighthouse
+
+The lighthouse keeper lit the lamp, and the lamp lit the sea.
+A keeper keeps what a café's keeper kept.
+</doc>
+"""
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    folder = tmp_path / "corpus"
+    (folder / "AA").mkdir(parents=True)
+    (folder / "AA" / "wiki_00").write_text(TEXT * 3, encoding="utf-8")
+    (folder / "wiki_01").write_text(TEXT, encoding="utf-8")
+    return folder
+
+
+def _run(*arguments):
+    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], capture_output=True, text=True)
+
+
+def _main(*arguments):
+    create_vocab.main(create_vocab.make_parser().parse_args(list(map(str, arguments))))
+
+
+def test_the_command_writes_a_vocabulary_that_fits_its_corpus(tmp_path, corpus):
+    vocab_file = tmp_path / "made" / "vocab.txt"
+    result = _run("--corpus-dir", corpus, "--vocab-file", vocab_file, "--vocab-size", 200)
+    assert result.returncode == 0, result.stderr
+    tokenizer = load_tokenizer(vocab_file)
+    assert tokenizer.vocabulary[:5] == ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+    assert 70 < tokenizer.vocab_size <= 200
+    assert "keeper" in tokenizer.vocabulary
+    assert "https" not in tokenizer.vocabulary
+    assert tokenizer.unk_id not in tokenizer.encode_flat(TEXT.splitlines()[2:5]).ids
+    assert list(vocab_file.parent.iterdir()) == [vocab_file]
+    assert "8 lines in 2 files" in result.stderr
+    assert f"{tokenizer.vocab_size} tokens; 200 were asked for" in result.stderr
+    assert "0.0000% of the tokens" in result.stderr
+
+
+def test_help_does_not_wait_for_tensorflow():
+    program = f"""
+import runpy, sys
+sys.argv = ["create_vocab.py", "--help"]
+try:
+    runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
+finally:
+    assert "tensorflow" not in sys.modules
+"""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=SCRIPT.parents[1])
+    assert result.returncode == 0, result.stderr
+    assert "--no-strip-accents" in result.stdout
+
+
+def test_text_that_is_not_utf8_ends_the_command_with_file_and_byte(tmp_path, corpus):
+    (corpus / "wiki_02").write_bytes(b"fine\nna\xefve\n")
+    result = _run("--corpus-dir", corpus, "--vocab-file", tmp_path / "vocab.txt")
+    assert result.returncode == 2
+    assert "wiki_02" in result.stderr
+    assert "byte 7" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "vocab.txt").exists()
+
+
+def test_another_vocabulary_is_only_replaced_when_told_to(tmp_path, corpus):
+    vocab_file = tmp_path / "vocab.txt"
+    arguments = ("--corpus-dir", corpus, "--vocab-file", vocab_file, "--vocab-size")
+    _main(*arguments, 70)
+    first = vocab_file.read_bytes()
+    _main(*arguments, 70)
+    assert vocab_file.read_bytes() == first
+    with pytest.raises(create_vocab.OutputError, match="--overwrite"):
+        _main(*arguments, 60)
+    assert vocab_file.read_bytes() == first
+    _main(*arguments, 60, "--overwrite")
+    assert load_tokenizer(vocab_file).vocab_size == 60
+
+
+@pytest.mark.parametrize(
+    ("flags", "do_lower_case", "do_strip_accents"),
+    [
+        ([], True, True),
+        (["--do-lower-case=false"], False, True),
+        (["--no-lower-case"], False, True),
+        (["--do-lower-case", "--no-strip-accents"], True, False),
+        (["--do-strip-accents", "no"], True, False),
+    ],
+)
+def test_switches_are_off_when_they_say_so(flags, do_lower_case, do_strip_accents):
+    arguments = create_vocab.make_parser().parse_args(["--corpus-dir", "a", "--vocab-file", "b", *flags])
+    assert (arguments.do_lower_case, arguments.do_strip_accents) == (do_lower_case, do_strip_accents)
+
+
+@pytest.mark.parametrize(
+    ("flags", "characters"), [([], {"e"}), (["--no-strip-accents"], {"e", "é"}), (["--no-lower-case"], {"e", "é", "T"})]
+)
+def test_switches_decide_about_the_vocabulary(tmp_path, corpus, flags, characters):
+    _main("--corpus-dir", corpus, "--vocab-file", tmp_path / "vocab.txt", "--vocab-size", 200, *flags)
+    tokens = set((tmp_path / "vocab.txt").read_text(encoding="utf-8").split("\n"))
+    assert {"e", "é", "T"} & tokens == characters
+
+
+@pytest.mark.parametrize("place", [".", "corpus/vocab.txt"])
+def test_the_vocabulary_goes_neither_over_a_folder_nor_into_the_corpus(tmp_path, corpus, place):
+    with pytest.raises(create_vocab.OutputError, match="--vocab-file must"):
+        _main("--corpus-dir", corpus, "--vocab-file", tmp_path / place)
+
+
+def test_an_empty_corpus_is_refused(tmp_path):
+    (tmp_path / "corpus").mkdir()
+    result = _run("--corpus-dir", tmp_path / "corpus", "--vocab-file", tmp_path / "vocab.txt")
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert len(result.stderr.splitlines()) == 1
