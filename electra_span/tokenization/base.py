@@ -76,8 +76,8 @@ class Tokenizer(abc.ABC):
 
     @property
     def special_ids(self) -> tuple[int, ...]:
-        """The ids that never stand for text: padding, unknown, classification, separator and mask."""
-        return (self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id)
+        """The ids that no text has: [PAD], [CLS], [SEP] and [MASK], but not [UNK], which stands for words."""
+        return (self.pad_id, self.cls_id, self.sep_id, self.mask_id)
 
     @property
     def fingerprint(self) -> str:
