@@ -170,6 +170,14 @@ def test_sampling_uniforms_are_uniform():
     assert abs(((counts - expected) ** 2).sum() / expected - 19) < 3 * math.sqrt(2 * 19)
 
 
+def test_sampling_uniforms_do_not_depend_on_replacement_nor_on_position():
+    batch = mask(sentences(2000, 64), config_of(0.25, 16))
+    became_mask = np.take_along_axis(batch.masked_input_ids, batch.masked_lm_positions, axis=1) == MASK
+    for other in (became_mask, batch.masked_lm_positions):
+        correlation = np.corrcoef(batch.sampling_uniforms.ravel(), other.ravel())[0, 1]
+        assert abs(correlation) < 3 / math.sqrt(other.size)
+
+
 def test_equal_seeds_give_equal_masks_and_other_seeds_others():
     examples, config = sentences(8, 32), config_of(0.25, 8)
     first = mask(examples, config, (7, 0))
