@@ -108,19 +108,20 @@ class AdamW(tf.Module):
         self.first_moments = {v.path: self._slot(v.value) for v in variables}
         self.second_moments = {v.path: self._slot(v.value) for v in variables}
 
-    def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor) -> None:
+    def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, *, when: tf.Tensor | bool = True) -> None:
         """Updates all variables once. To be called outside of replicas, with the gradients that all of them share.
 
         Args:
             gradients: dense, one a variable, equal on all replicas.
             learning_rate: float32 [].
+            when: bool []; where False, everything stays as it is, whatever the gradients.
         """
         strategy = tf.distribute.get_strategy()
         moments = zip(self.first_moments.values(), self.second_moments.values(), strict=True)
         for variable, gradient, (first, second), rate, decay in zip(
             self._trained, gradients, moments, self._rates, self._decays, strict=True
         ):
-            arguments = (first, second, gradient, learning_rate * rate, decay)
+            arguments = (first, second, gradient, learning_rate * rate, decay, when)
             strategy.extended.update(variable, self._update, args=arguments, group=True)
 
     def _update(
@@ -131,12 +132,12 @@ class AdamW(tf.Module):
         gradient: tf.Tensor,
         learning_rate: tf.Tensor,
         decay: float,
+        when: tf.Tensor | bool,
     ) -> None:
         """Updates one variable on one device."""
         targets = (variable, first, second)
-        values = self._updated(
-            *(target.read_value() for target in targets), gradient, learning_rate, tf.constant(decay)
-        )
+        before = [target.read_value() for target in targets]
+        values = self._updated(*before, gradient, learning_rate, tf.constant(decay), tf.convert_to_tensor(when))
         for target, value in zip(targets, values, strict=True):
             target.assign(value)
 
@@ -152,13 +153,14 @@ def _updated(
     gradient: tf.Tensor,
     learning_rate: tf.Tensor,
     decay: tf.Tensor,
+    when: tf.Tensor,
     *,
     beta_1: float,
     beta_2: float,
     epsilon: float,
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns a weight and its moments after one update."""
-    first = beta_1 * first + (1.0 - beta_1) * gradient
-    second = beta_2 * second + (1.0 - beta_2) * tf.square(gradient)
-    update = first / (tf.sqrt(second) + epsilon) + decay * weight
-    return weight - learning_rate * update, first, second
+    """Returns a weight and its moments after one update, or as they were."""
+    new_first = beta_1 * first + (1.0 - beta_1) * gradient
+    new_second = beta_2 * second + (1.0 - beta_2) * tf.square(gradient)
+    new_weight = weight - learning_rate * (new_first / (tf.sqrt(new_second) + epsilon) + decay * weight)
+    return tf.where(when, new_weight, weight), tf.where(when, new_first, first), tf.where(when, new_second, second)

@@ -108,12 +108,7 @@ def make_train_step(
         gradients, norm, sums = strategy.run(replica_step, args=(batch, step, scale))
         norm, sums = tf.nest.map_structure(lambda value: _first(strategy, value), (norm, sums))
         is_finite = tf.math.is_finite(norm)
-
-        def update() -> tf.Tensor:
-            optimizer.apply(gradients, learning_rate(step))
-            return tf.constant(True)
-
-        tf.cond(is_finite, update, lambda: tf.constant(False))
+        optimizer.apply(gradients, learning_rate(step), when=is_finite)
         if loss_scale is not None:
             loss_scale.update(is_finite)
         return StepResult(is_finite, {**sums, "gradient_norm": norm, "num_steps": tf.ones([])})
