@@ -32,10 +32,10 @@ def valid_utf8(texts: tf.Tensor) -> tf.Tensor:
 
 
 def normalize(texts: tf.Tensor, *, do_lower_case: bool, strip_accents: bool) -> tf.Tensor:
-    """Returns texts as words with spaces between them.
+    """Returns texts as words between spaces, punctuation characters and CJK ideographs.
 
-    The result has no control characters and no blank but the space; each punctuation character and each CJK ideograph
-    is a word. Every code point is normalised by itself, but for the order of marks and the form of a final sigma.
+    Nothing else is left: no control characters, no blank but the space. Every code point is normalised by itself, but
+    for the order of marks and the form of a final sigma.
 
     Args:
         texts: string [n], valid UTF-8.
@@ -55,4 +55,9 @@ def normalize(texts: tf.Tensor, *, do_lower_case: bool, strip_accents: bool) -> 
         texts = tf.strings.lower(texts, encoding="utf-8")
     if strip_accents:
         texts = tf.strings.regex_replace(tf_text.normalize_utf8(texts, "NFD"), r"\p{Mn}+", "")
+    return texts
+
+
+def space_words(texts: tf.Tensor) -> tf.Tensor:
+    """Returns normalised texts (string [n]) with spaces around punctuation and ideographs, each a word by itself."""
     return tf.strings.regex_replace(texts, _LONE_CHARACTER, r" \0 ")

@@ -16,6 +16,7 @@ from electra_span.tokenization import base, normalization, published
 MAX_WORD_LENGTH = 200  # code points, after normalisation; a longer word is unknown
 _MAX_WORD_BYTES = 4 * MAX_WORD_LENGTH
 _LONG_WORD = f"[^ ]{{{MAX_WORD_LENGTH + 1},}}"
+_LONG_TEXT = f"(?s).*[^ ]{{{MAX_WORD_LENGTH + 1}}}.*"
 _PRIVATE_USE = range(0xE000, 0xF900)
 _CONTINUATION = "##"
 
@@ -74,7 +75,7 @@ class WordPieceTokenizer(base.Tokenizer):
         An accent that is dropped at the end of a piece is not covered; a character that normalisation turns into
         several (a Korean syllable) can be covered by several pieces.
         """
-        marked_words = self._marked_words(_string_tensor(texts))
+        marked_words = self._mark_long_words(self._normalize(_string_tensor(texts)))
         ids, starts, ends = self._fast_wordpiece.tokenize_with_offsets(marked_words)
         code_points = [_code_points(text) for text in texts]
         lengths = self._normalized_lengths(code_points)
@@ -102,20 +103,24 @@ class WordPieceTokenizer(base.Tokenizer):
 
     def _encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Returns the ids (int32 [n, None]) of texts (string [n], valid UTF-8)."""
-        return self._fast_wordpiece.tokenize(self._marked_words(texts))
+        texts = self._normalize(texts)
+        # Few texts can have a word that is too long: only they pay for the search.
+        rows = tf.where(tf.strings.regex_full_match(texts, _LONG_TEXT))  # [rows, 1]
+        marked_words = self._mark_long_words(tf.gather_nd(texts, rows))  # [rows]
+        return self._fast_wordpiece.tokenize(tf.tensor_scatter_nd_update(texts, rows, marked_words))
 
-    def _words(self, texts: tf.Tensor) -> tf.Tensor:
+    def _normalize(self, texts: tf.Tensor) -> tf.Tensor:
         return normalization.normalize(texts, do_lower_case=self.do_lower_case, strip_accents=self.strip_accents)
 
-    def _marked_words(self, texts: tf.Tensor) -> tf.Tensor:
-        """Returns the words of texts (string [n]), too long ones marked so that no piece fits them.
+    def _mark_long_words(self, texts: tf.Tensor) -> tf.Tensor:
+        """Returns the words of normalised texts (string [n]), too long ones marked so that no piece fits them.
 
         FastWordpieceTokenizer has a limit of its own, but in bytes.
         """
-        return tf.strings.regex_replace(self._words(texts), _LONG_WORD, self._long_word_mark + r"\0")
+        return tf.strings.regex_replace(normalization.space_words(texts), _LONG_WORD, self._long_word_mark + r"\0")
 
     def _normalized_lengths(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns the bytes that normalisation makes of each code point in the texts.
+        """Returns the bytes that each code point in the texts has as a word or a part of one.
 
         Args:
             texts: their code points, each int32 [length].
@@ -125,7 +130,8 @@ class WordPieceTokenizer(base.Tokenizer):
         """
         used = np.unique(np.concatenate([*texts, np.empty(0, np.int32)]))
         lengths = np.zeros(sys.maxunicode + 1, np.int32)
-        lengths[used] = [len(words) for words in self._words(_string_tensor([chr(point) for point in used])).numpy()]
+        characters = self._normalize(_string_tensor([chr(code_point) for code_point in used]))
+        lengths[used] = [len(words) for words in normalization.space_words(characters).numpy()]
         return lengths
 
     def _offsets(

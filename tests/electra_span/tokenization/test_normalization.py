@@ -25,7 +25,7 @@ IDEOGRAPHS = [
 def normalized_words(texts: list[str], do_lower_case: bool, strip_accents: bool) -> list[list[str]]:
     encoded = tf.constant([text.encode("utf-8", "ignore") for text in texts])
     normalized = normalization.normalize(encoded, do_lower_case=do_lower_case, strip_accents=strip_accents)
-    return [row.decode().split() for row in normalized.numpy()]
+    return [row.decode().split() for row in normalization.space_words(normalized).numpy()]
 
 
 def expected_words(text: str, do_lower_case: bool, strip_accents: bool) -> list[str]:
