@@ -1,1 +1,27 @@
-"""Networks, tokenizers, training and the published form of ELECTRA-family encoders."""
+"""Networks, tokenizers, training and the published form of ELECTRA-family encoders.
+
+What is offered here is imported at its first use: importing the package does not import TensorFlow.
+"""
+
+import importlib
+from typing import Any
+
+__all__ = ["load_pretrained", "load_tokenizer", "save_pretrained"]
+
+_MODULE_OF = {
+    "load_pretrained": "electra_span.pretrained",
+    "load_tokenizer": "electra_span.tokenization",
+    "save_pretrained": "electra_span.pretrained",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Returns what is offered under that name."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_MODULE_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Returns the names of the package, those not imported yet among them."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,32 @@
+"""What the package offers, and what importing it costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import electra_span
+
+
+def _run(code):
+    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+
+
+def test_importing_the_package_imports_no_tensorflow():
+    code = "import sys, electra_span, electra_span.config; dir(electra_span); print('tensorflow' in sys.modules)"
+    assert _run(code).strip() == "False"
+
+
+def test_what_the_package_offers_is_that_of_its_modules():
+    from electra_span.pretrained import load_pretrained, save_pretrained
+    from electra_span.tokenization import load_tokenizer
+
+    assert electra_span.load_pretrained is load_pretrained
+    assert electra_span.save_pretrained is save_pretrained
+    assert electra_span.load_tokenizer is load_tokenizer
+    assert {"load_pretrained", "load_tokenizer", "save_pretrained"} <= set(dir(electra_span))
+
+
+def test_a_name_the_package_does_not_have_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'load_pretrain'"):
+        electra_span.load_pretrain  # noqa: B018
