@@ -1,6 +1,7 @@
 """The default pair of models: two ELECTRA encoders, which share what the configuration says."""
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -32,6 +33,7 @@ class PretrainingModel(keras.Model):
     ) -> None:
         super().__init__(**kwargs)
         self.generator, self.discriminator, self.corrupt = generator, discriminator, corrupt
+        self.vocab_size = next(model.config.vocab_size for model in (generator, discriminator) if model is not None)
         self.built = True
 
     def call(self, batch: MaskedBatch, dropout_seed: tf.Tensor | None = None) -> Predictions:
@@ -42,13 +44,8 @@ class PretrainingModel(keras.Model):
             dropout_seed: int32 [2]; None for no dropout.
         """
         seeds = (None, None) if dropout_seed is None else tf.unstack(_split(dropout_seed), num=2)
-
-        generator = self._generate_uniformly
-        if self.generator is not None:
-            generator = functools.partial(self.generator, dropout_seed=seeds[0])
-        discriminator = None
-        if self.discriminator is not None:
-            discriminator = functools.partial(self.discriminator, dropout_seed=seeds[1])
+        generator = self._generate_uniformly if self.generator is None else _seeded(self.generator, seeds[0])
+        discriminator = None if self.discriminator is None else _seeded(self.discriminator, seeds[1])
         return predict(batch, generator=generator, discriminator=discriminator, corrupt=self.corrupt)
 
     def _generate_uniformly(
@@ -56,7 +53,7 @@ class PretrainingModel(keras.Model):
     ) -> tf.Tensor:
         """Returns logits [B, N, V] of the uniform distribution over the vocabulary."""
         del input_ids, input_mask, segment_ids
-        return tf.zeros([*tf.unstack(tf.shape(positions)), self.discriminator.config.vocab_size])
+        return tf.zeros([*tf.unstack(tf.shape(positions)), self.vocab_size])
 
 
 def build_model(
@@ -98,6 +95,11 @@ def build_model(
     else:
         generator = ElectraGenerator(encoder, name="generator_model", dtype=dtype)
     return PretrainingModel(generator, discriminator, corrupt=corrupt, name="pretraining")
+
+
+def _seeded(model: Callable[..., tf.Tensor], seed: tf.Tensor | None) -> Callable[..., tf.Tensor]:
+    """Returns a model with the seed of its dropout bound."""
+    return functools.partial(model, dropout_seed=seed)
 
 
 def _split(seed: tf.Tensor) -> tf.Tensor:
