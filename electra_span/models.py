@@ -32,7 +32,9 @@ class ElectraGenerator(keras.Model):
 
         The other arguments are those of `ElectraEncoder.call`.
         """
-        states = self.encoder(input_ids, input_mask, segment_ids, dropout_seed=dropout_seed)
+        states = self.encoder(
+            input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=dropout_seed
+        )
         if positions is not None:
             states = gather_positions(states, positions)
         return self.head(states)
@@ -59,4 +61,7 @@ class ElectraDiscriminator(keras.Model):
 
         The arguments are those of `ElectraEncoder.call`.
         """
-        return self.head(self.encoder(input_ids, input_mask, segment_ids, dropout_seed=dropout_seed))
+        states = self.encoder(
+            input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=dropout_seed
+        )
+        return self.head(states)

@@ -8,54 +8,55 @@ import json
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from electra_span.config import EncoderConfig, HparamError, UserError
-from electra_span.convert.names import Model, Name, names_of, relative_path
+from electra_span.convert.names import Model, ModelClass, expected_names, names_of, relative_path
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
-_CONFIG, _WEIGHTS, _VOCABULARY = "config.json", "model.safetensors", "vocab.txt"
-_ARCHITECTURES: dict[str, type] = {
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_TOKENIZER_FILES = ("vocab.txt", "tokenizer.json", "tokenizer_config.json")
+_VOCABULARIES = _TOKENIZER_FILES[:2]  # either holds one; transformers writes the second alone
+_ARCHITECTURES: Mapping[str, ModelClass] = {
     "ElectraForPreTraining": ElectraDiscriminator,
     "ElectraForMaskedLM": ElectraGenerator,
 }
 
 
 class PublishedModelError(UserError):
-    """A folder that does not hold a model in its published form."""
+    """A folder that does not hold a model in its published form, or cannot take one."""
 
 
 def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | pathlib.Path) -> None:
-    """Writes a model in its published form; an older one in the folder is replaced once the new one is whole.
+    """Writes a model in its published form.
+
+    A model that the folder holds is replaced once the new one is whole; files of other names stay.
 
     Args:
         model: an ElectraDiscriminator or ElectraGenerator.
         tokenizer: its tokenizer, or None to leave that out.
         directory: the folder to write.
+
+    Raises:
+        PublishedModelError: the folder cannot be written, for example because the disk is full.
     """
-    target = pathlib.Path(directory)
-    partial = target.with_name(f".{target.name}.partial")
+    directory = pathlib.Path(directory)
+    partial = directory / ".partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    names = {name.ours: name for name in names_of(model)}
-    tensors = {}
-    for variable in model.variables:
-        name = names[relative_path(variable)]
-        value = np.asarray(variable.numpy(), dtype=np.float32)
-        tensors[name.hugging_face] = np.ascontiguousarray(value.T if name.is_transposed else value)
-    save_file(tensors, partial / _WEIGHTS, metadata={"format": "pt"})
-    (partial / _CONFIG).write_text(json.dumps(_published_config(model, tokenizer), indent=2, sort_keys=True) + "\n")
-    if tokenizer is not None:
-        tokenizer.save(partial)
-    shutil.rmtree(target, ignore_errors=True)
-    os.replace(partial, target)
+    try:
+        partial.mkdir(parents=True)
+        _write(model, tokenizer, partial)
+        _replace(directory, partial)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise PublishedModelError(f"cannot write a model to {directory}: {error}") from error
 
 
 def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") -> Model:
@@ -72,20 +73,40 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
         PublishedModelError: names the file and what is missing in it or wrong.
     """
     directory = pathlib.Path(directory)
-    settings = _read_config(directory / _CONFIG)
-    architecture = (settings.get("architectures") or [None])[0]
-    if architecture not in _ARCHITECTURES:
-        raise PublishedModelError(
-            f"{directory / _CONFIG}: architectures must be one of {sorted(_ARCHITECTURES)}. Received: {architecture!r}"
-        )
-    try:
-        config = EncoderConfig.from_published(settings)
-    except HparamError as error:
-        raise PublishedModelError(f"{directory / _CONFIG}: {error}") from error
-    model: Model = _ARCHITECTURES[architecture](ElectraEncoder(config, name="electra", dtype=dtype), dtype=dtype)
-    _assign(model, directory / _WEIGHTS)
-    model.tokenizer = load_tokenizer(directory) if (directory / _VOCABULARY).exists() else None
+    model_class, config = _read_config(directory / _CONFIG)
+    tensors = _read_tensors(directory / _WEIGHTS, model_class, config)
+    model: Model = model_class(ElectraEncoder(config, name="electra", dtype=dtype), dtype=dtype)
+    for variable in model.variables:
+        variable.assign(tensors[relative_path(variable)])
+    model.tokenizer = _read_tokenizer(directory, config)
     return model
+
+
+def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -> None:
+    """Writes all files of a published model."""
+    names = {name.ours: name for name in names_of(model)}
+    tensors = {}
+    for variable in model.variables:
+        name = names[relative_path(variable)]
+        value = np.asarray(variable.numpy(), dtype=np.float32)
+        tensors[name.hugging_face] = np.ascontiguousarray(value.T if name.is_transposed else value)
+    save_file(tensors, directory / _WEIGHTS, metadata={"format": "pt"})
+    text = json.dumps(_published_config(model, tokenizer), indent=2, sort_keys=True)
+    (directory / _CONFIG).write_text(text + "\n", encoding="utf-8")
+    if tokenizer is not None:
+        tokenizer.save(directory, model_max_length=model.config.max_position_embeddings)
+
+
+def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
+    """Moves a published model's files from partial to directory, in place of those of the model that was there.
+
+    config.json goes first and comes last: at no moment does the folder hold a mixture that can be loaded.
+    """
+    for name in (_CONFIG, _WEIGHTS, *_TOKENIZER_FILES):
+        (directory / name).unlink(missing_ok=True)
+    for file in sorted(partial.iterdir(), key=lambda file: file.name == _CONFIG):
+        os.replace(file, directory / file.name)
+    partial.rmdir()
 
 
 def _published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
@@ -101,12 +122,28 @@ def _published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, An
     }
 
 
-def _read_config(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the settings in config.json."""
-    if not path.is_file():
-        raise PublishedModelError(f"{path}: no such file; a published model has one")
+def _read_config(path: pathlib.Path) -> tuple[ModelClass, EncoderConfig]:
+    """Returns what a config.json says: the class of the model and the config of its encoder."""
+    settings = _read_json(path)
+    architectures = settings.get("architectures")
+    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+    model_class = _ARCHITECTURES.get(str(architecture))
+    if model_class is None:
+        raise PublishedModelError(
+            f"{path}: architectures must be one of {sorted(_ARCHITECTURES)}. Received: {architectures!r}"
+        )
+    try:
+        return model_class, EncoderConfig.from_published(settings)
+    except HparamError as error:
+        raise PublishedModelError(f"{path}: {error}") from error
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the object in a JSON file."""
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PublishedModelError(f"{path}: {error.strerror}; a published model has this file") from error
     except ValueError as error:
         raise PublishedModelError(f"{path}: is not JSON: {error}") from error
     if not isinstance(settings, dict):
@@ -114,30 +151,51 @@ def _read_config(path: pathlib.Path) -> dict[str, Any]:
     return settings
 
 
-def _assign(model: Model, path: pathlib.Path) -> None:
-    """Assigns a model's weights from a safetensors file, which must hold all of them in their shapes."""
-    if not path.is_file():
-        raise PublishedModelError(f"{path}: no such file; a published model has one")
+def _read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer | None:
+    """Returns the tokenizer of a published folder, None where it has none."""
+    if not any((directory / name).exists() for name in _VOCABULARIES):
+        return None
+    tokenizer = load_tokenizer(directory)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise PublishedModelError(
+            f"{directory}: vocab_size in {_CONFIG} must be at least the tokenizer's {tokenizer.vocab_size} tokens. "
+            f"Received: {config.vocab_size}"
+        )
+    return tokenizer
+
+
+def _read_tensors(path: pathlib.Path, model_class: ModelClass, config: EncoderConfig) -> dict[str, np.ndarray]:
+    """Returns the value of each variable of a model by its path, from a safetensors file that must hold all of them.
+
+    Nothing is made before the file is known to hold it, whatever sizes the config asks for.
+    """
     try:
-        tensors = load_file(path)
-    except SafetensorError as error:
-        raise PublishedModelError(f"{path}: is not a safetensors file: {error}") from error
-    names = {name.ours: name for name in names_of(model)}
-    missing = sorted({name.hugging_face for name in names.values()} - set(tensors))
-    if missing:
-        raise PublishedModelError(f"{path}: lacks {len(missing)} tensors, {missing[0]} the first of them")
-    for variable in model.variables:
-        name = names[relative_path(variable)]
-        value = tensors[name.hugging_face].T if name.is_transposed else tensors[name.hugging_face]
-        if value.shape != tuple(variable.shape):
-            raise PublishedModelError(
-                f"{path}: {name.hugging_face} must have shape {_stored_shape(variable, name)}. "
-                f"Received: {tensors[name.hugging_face].shape}"
+        with safe_open(path, framework="numpy") as file:
+            stored = file.keys()
+            _check_tensors(
+                {name: tuple(file.get_slice(name).get_shape()) for name in stored}, path, model_class, config
             )
-        variable.assign(value)
+            tensors = {}
+            for name in expected_names(model_class, config):
+                value = file.get_tensor(name.hugging_face).astype(np.float32)
+                tensors[name.ours] = value.T if name.is_transposed else value
+            return tensors
+    except FileNotFoundError as error:
+        raise PublishedModelError(f"{path}: no such file; a published model has one") from error
+    except (OSError, SafetensorError) as error:
+        raise PublishedModelError(f"{path}: is not a safetensors file: {error}") from error
 
 
-def _stored_shape(variable: keras.Variable, name: Name) -> tuple[int, ...]:
-    """Returns the shape in which a variable is stored."""
-    shape = tuple(variable.shape)
-    return shape[::-1] if name.is_transposed else shape
+def _check_tensors(
+    shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, model_class: ModelClass, config: EncoderConfig
+) -> None:
+    """Raises PublishedModelError where a tensor that the model needs is missing, or of another shape."""
+    for name in expected_names(model_class, config):
+        shape = shapes.get(name.hugging_face)
+        if shape is None:
+            raise PublishedModelError(f"{path}: lacks the tensor {name.hugging_face}")
+        if shape != name.hugging_face_shape:
+            raise PublishedModelError(
+                f"{path}: {name.hugging_face} must have the shape {name.hugging_face_shape}, by the config.json "
+                f"beside it. Received: {shape}"
+            )

@@ -1,12 +1,15 @@
 """One table of variable names: ours, the original's TensorFlow 1 checkpoints', Hugging Face's."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import keras
 
+from electra_span.config import EncoderConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 
 Model = ElectraDiscriminator | ElectraGenerator
+ModelClass = type[ElectraDiscriminator] | type[ElectraGenerator]
 
 
 class Name(NamedTuple):
@@ -16,37 +19,80 @@ class Name(NamedTuple):
         ours: the variable's path below its model, `relative_path`.
         tf1: below "electra" or "generator" in a TF1 checkpoint; prediction heads stand at the top level.
         hugging_face: in a safetensors file, where dense kernels are transposed.
+        shape: the variable's.
     """
 
     ours: str
     tf1: str
     hugging_face: str
+    shape: tuple[int, ...]
 
     @property
     def is_transposed(self) -> bool:
         """Whether Hugging Face stores the transposed matrix."""
         return self.ours.endswith("/kernel")
 
+    @property
+    def hugging_face_shape(self) -> tuple[int, ...]:
+        """The shape in a safetensors file."""
+        return self.shape[::-1] if self.is_transposed else self.shape
 
-# Modules of an encoder, and of its blocks ({} is the block's index): ours, TF1's, Hugging Face's.
+
+# Modules of an encoder, and of its blocks ({} is the block's index): ours, TF1's, Hugging Face's, and the fields of
+# EncoderConfig that are their sizes.
 _TABLES = (
-    ("embeddings/word_embeddings", "embeddings/word_embeddings", "electra.embeddings.word_embeddings"),
-    ("embeddings/position_embeddings", "embeddings/position_embeddings", "electra.embeddings.position_embeddings"),
-    ("embeddings/segment_embeddings", "embeddings/token_type_embeddings", "electra.embeddings.token_type_embeddings"),
+    (
+        ("embeddings/word_embeddings", "embeddings/word_embeddings", "electra.embeddings.word_embeddings"),
+        ("vocab_size", "embedding_size"),
+    ),
+    (
+        ("embeddings/position_embeddings", "embeddings/position_embeddings", "electra.embeddings.position_embeddings"),
+        ("max_position_embeddings", "embedding_size"),
+    ),
+    (
+        (
+            "embeddings/segment_embeddings",
+            "embeddings/token_type_embeddings",
+            "electra.embeddings.token_type_embeddings",
+        ),
+        ("type_vocab_size", "embedding_size"),
+    ),
 )
 _EMBEDDING_NORM = ("embeddings/norm", "embeddings/LayerNorm", "electra.embeddings.LayerNorm")
 _PROJECTION = ("embeddings_project", "embeddings_project", "electra.embeddings_project")
 _BLOCK_DENSE = (
-    ("layer_{}/query", "encoder/layer_{}/attention/self/query", "electra.encoder.layer.{}.attention.self.query"),
-    ("layer_{}/key", "encoder/layer_{}/attention/self/key", "electra.encoder.layer.{}.attention.self.key"),
-    ("layer_{}/value", "encoder/layer_{}/attention/self/value", "electra.encoder.layer.{}.attention.self.value"),
     (
-        "layer_{}/attention_output",
-        "encoder/layer_{}/attention/output/dense",
-        "electra.encoder.layer.{}.attention.output.dense",
+        ("layer_{}/query", "encoder/layer_{}/attention/self/query", "electra.encoder.layer.{}.attention.self.query"),
+        ("hidden_size", "hidden_size"),
     ),
-    ("layer_{}/intermediate", "encoder/layer_{}/intermediate/dense", "electra.encoder.layer.{}.intermediate.dense"),
-    ("layer_{}/output", "encoder/layer_{}/output/dense", "electra.encoder.layer.{}.output.dense"),
+    (
+        ("layer_{}/key", "encoder/layer_{}/attention/self/key", "electra.encoder.layer.{}.attention.self.key"),
+        ("hidden_size", "hidden_size"),
+    ),
+    (
+        ("layer_{}/value", "encoder/layer_{}/attention/self/value", "electra.encoder.layer.{}.attention.self.value"),
+        ("hidden_size", "hidden_size"),
+    ),
+    (
+        (
+            "layer_{}/attention_output",
+            "encoder/layer_{}/attention/output/dense",
+            "electra.encoder.layer.{}.attention.output.dense",
+        ),
+        ("hidden_size", "hidden_size"),
+    ),
+    (
+        (
+            "layer_{}/intermediate",
+            "encoder/layer_{}/intermediate/dense",
+            "electra.encoder.layer.{}.intermediate.dense",
+        ),
+        ("hidden_size", "intermediate_size"),
+    ),
+    (
+        ("layer_{}/output", "encoder/layer_{}/output/dense", "electra.encoder.layer.{}.output.dense"),
+        ("intermediate_size", "hidden_size"),
+    ),
 )
 _BLOCK_NORM = (
     (
@@ -59,21 +105,30 @@ _BLOCK_NORM = (
 _DISCRIMINATOR = "discriminator_predictions"
 _GENERATOR = "generator_predictions"
 
+Modules = tuple[str, str, str]
+
 
 def names_of(model: Model) -> list[Name]:
     """Returns the names of a model's variables; a generator's output table is its word embeddings."""
-    config = model.config
-    names = _encoder_names(config.num_hidden_layers, config.embedding_size != config.hidden_size)
-    if isinstance(model, ElectraDiscriminator):
-        dense = _dense(f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}.dense")
+    return list(expected_names(type(model), model.config))
+
+
+def expected_names(model_class: ModelClass, config: EncoderConfig) -> Iterator[Name]:
+    """Yields the names of the variables that a model of that class and config has, without making any."""
+    yield from _encoder_names(config)
+    hidden_size = config.hidden_size
+    if issubclass(model_class, ElectraDiscriminator):
+        dense = (f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}.dense")
         prediction = (f"{_DISCRIMINATOR}/prediction", f"{_DISCRIMINATOR}/dense_1", f"{_DISCRIMINATOR}.dense_prediction")
-        return [*names, *dense, *_dense(*prediction)]
-    return [
-        *names,
-        *_dense(f"{_GENERATOR}/dense", f"{_GENERATOR}/dense", f"{_GENERATOR}.dense"),
-        *_norm(f"{_GENERATOR}/norm", f"{_GENERATOR}/LayerNorm", f"{_GENERATOR}.LayerNorm"),
-        Name(f"{_GENERATOR}/output_bias", f"{_GENERATOR}/output_bias", "generator_lm_head.bias"),
-    ]
+        yield from _dense(dense, (hidden_size, hidden_size))
+        yield from _dense(prediction, (hidden_size, 1))
+        return
+    dense = (f"{_GENERATOR}/dense", f"{_GENERATOR}/dense", f"{_GENERATOR}.dense")
+    norm = (f"{_GENERATOR}/norm", f"{_GENERATOR}/LayerNorm", f"{_GENERATOR}.LayerNorm")
+    bias = (f"{_GENERATOR}/output_bias", f"{_GENERATOR}/output_bias", "generator_lm_head.bias")
+    yield from _dense(dense, (hidden_size, config.embedding_size))
+    yield from _norm(norm, config.embedding_size)
+    yield Name(*bias, (config.vocab_size,))
 
 
 def relative_path(variable: keras.Variable) -> str:
@@ -82,24 +137,34 @@ def relative_path(variable: keras.Variable) -> str:
     return variable.path if first in (_DISCRIMINATOR, _GENERATOR) else rest
 
 
-def _encoder_names(num_layers: int, projects_embeddings: bool) -> list[Name]:
-    names = [Name(ours, tf1, f"{hugging_face}.weight") for ours, tf1, hugging_face in _TABLES]
-    names += _norm(*_EMBEDDING_NORM)
-    if projects_embeddings:
-        names += _dense(*_PROJECTION)
-    for index in range(num_layers):
-        for module in _BLOCK_DENSE:
-            names += _dense(*(name.format(index) for name in module))
-        for module in _BLOCK_NORM:
-            names += _norm(*(name.format(index) for name in module))
-    return names
+def _encoder_names(config: EncoderConfig) -> Iterator[Name]:
+    def sizes(fields: tuple[str, str]) -> tuple[int, int]:
+        return getattr(config, fields[0]), getattr(config, fields[1])
+
+    for (ours, tf1, hugging_face), fields in _TABLES:
+        yield Name(ours, tf1, f"{hugging_face}.weight", sizes(fields))
+    yield from _norm(_EMBEDDING_NORM, config.embedding_size)
+    if config.embedding_size != config.hidden_size:
+        yield from _dense(_PROJECTION, (config.embedding_size, config.hidden_size))
+    for index in range(config.num_hidden_layers):
+        for modules, fields in _BLOCK_DENSE:
+            yield from _dense(_of_layer(modules, index), sizes(fields))
+        for modules in _BLOCK_NORM:
+            yield from _norm(_of_layer(modules, index), config.hidden_size)
 
 
-def _dense(ours: str, tf1: str, hugging_face: str) -> list[Name]:
-    kinds = (("kernel", "kernel", "weight"), ("bias", "bias", "bias"))
-    return [Name(f"{ours}/{a}", f"{tf1}/{b}", f"{hugging_face}.{c}") for a, b, c in kinds]
+def _of_layer(modules: Modules, index: int) -> Modules:
+    ours, tf1, hugging_face = modules
+    return ours.format(index), tf1.format(index), hugging_face.format(index)
 
 
-def _norm(ours: str, tf1: str, hugging_face: str) -> list[Name]:
-    kinds = (("gamma", "gamma", "weight"), ("beta", "beta", "bias"))
-    return [Name(f"{ours}/{a}", f"{tf1}/{b}", f"{hugging_face}.{c}") for a, b, c in kinds]
+def _dense(modules: Modules, shape: tuple[int, int]) -> Iterator[Name]:
+    ours, tf1, hugging_face = modules
+    yield Name(f"{ours}/kernel", f"{tf1}/kernel", f"{hugging_face}.weight", shape)
+    yield Name(f"{ours}/bias", f"{tf1}/bias", f"{hugging_face}.bias", shape[1:])
+
+
+def _norm(modules: Modules, size: int) -> Iterator[Name]:
+    ours, tf1, hugging_face = modules
+    yield Name(f"{ours}/gamma", f"{tf1}/gamma", f"{hugging_face}.weight", (size,))
+    yield Name(f"{ours}/beta", f"{tf1}/beta", f"{hugging_face}.bias", (size,))
