@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig, from_hparams
+from electra_span.convert.names import names_of, relative_path
 from electra_span.convert.tf1 import load_tf1_weights
 from pretrain.model import PretrainingModel, build_model
 from pretrain.objective import Corrupt, Corruption
@@ -84,6 +85,17 @@ def recorded_model(
         if part is not None:
             load_tf1_weights(part, checkpoint)
     return model
+
+
+def tf1_names(model: PretrainingModel) -> dict[str, str]:
+    """Returns the original's name of each variable by its path; for models with a generator of their own."""
+    names = {}
+    for part, scope in ((model.generator, "generator"), (model.discriminator, "electra")):
+        tf1 = {name.ours: name.tf1 for name in names_of(part)}
+        for variable in part.trainable_variables:
+            name = tf1[relative_path(variable)]
+            names[variable.path] = name if "_predictions/" in name else f"{scope}/{name}"
+    return names
 
 
 def _encoder_config(recorded: dict, embedding_size: int) -> EncoderConfig:

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.convert.names import names_of, relative_path
 from pretrain.losses import joint_losses
 from pretrain.objective import replacement_logits
-from tests.golden_tf1 import read_variant, recorded_corruption, recorded_model
+from tests.golden_tf1 import read_variant, recorded_corruption, recorded_model, tf1_names
 
 VARIANTS = ("small", "base", "small_pp", "tied", "untied_embeddings", "uniform", "mlm")
 WITH_GRADIENTS = ("small", "base")
@@ -70,10 +69,10 @@ def test_gradients_equal_the_originals(golden, name, compile_kernels):
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     expected = np.load(folder / "grads.npz")
-    tf1_names = _tf1_names(model)
+    names = tf1_names(model)
     assert len(gradients) == len(expected.files)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
-        recorded_gradient = expected[tf1_names[variable.path]]
+        recorded_gradient = expected[names[variable.path]]
         scale = max(1.0, np.abs(recorded_gradient).max())
         np.testing.assert_allclose(gradient, recorded_gradient, atol=2e-5 * scale, err_msg=variable.path)
     np.testing.assert_allclose(tf.linalg.global_norm(gradients), recorded.tensors["grad_global_norm"], rtol=1e-5)
@@ -90,13 +89,3 @@ def test_disallow_correct_and_temperature_draw_as_the_original(golden):
     np.testing.assert_array_equal(sampled_ids, tensors["fake/sampled_ids"])
     used = tensors["masked/masked_lm_weights"] > 0
     assert not np.any((sampled_ids == recorded.batch.masked_lm_ids)[used])
-
-
-def _tf1_names(model):
-    names = {}
-    for part, scope in ((model.generator, "generator"), (model.discriminator, "electra")):
-        tf1 = {name.ours: name.tf1 for name in names_of(part)}
-        for variable in part.trainable_variables:
-            name = tf1[relative_path(variable)]
-            names[variable.path] = name if "_predictions/" in name else f"{scope}/{name}"
-    return names
