@@ -1,6 +1,8 @@
 """Saving and restoring the whole state of a training run, so that it goes on exactly where it was."""
 
 import pathlib
+import re
+import shutil
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,29 +12,41 @@ from absl import logging
 
 from electra_span.config import UserError
 
+# What TensorFlow raises for a checkpoint that is missing, cut off, damaged (IndexError: cut off) or of another model.
+_UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
+_INDEX_FILE = re.compile(r"ckpt-(\d+)\.index")
+
 
 class CheckpointError(UserError):
     """A checkpoint that cannot be written or read."""
 
 
 class Checkpoints:
-    """The checkpoints of one run, the latest few of them, in one folder.
+    """The checkpoints of one run, the latest few of them, in one folder: ckpt-STEP.index and ckpt-STEP.data-*.
+
+    The folder's files alone tell which there are, so that nothing is lost with a list of them.
 
     Args:
         directory: their folder.
         variables: the model's, saved by their paths.
         num_kept: how many are kept.
+        is_writer: False on all hosts but one, where `save` does nothing.
         state: what else makes up the run, by name: optimizer, input iterator and the like.
     """
 
     def __init__(
-        self, directory: pathlib.Path, variables: Sequence[keras.Variable], *, num_kept: int = 1, **state: Any
+        self,
+        directory: pathlib.Path,
+        variables: Sequence[keras.Variable],
+        *,
+        num_kept: int = 1,
+        is_writer: bool = True,
+        **state: Any,
     ) -> None:
+        self._directory, self._num_kept, self._is_writer = directory, num_kept, is_writer
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         weights = {variable.path: variable.value for variable in variables}
         self._checkpoint = tf.train.Checkpoint(step=self._step, weights=weights, **state)
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(directory), max_to_keep=num_kept)
-        self._is_whole = bool(state)
 
     def save(self, step: int) -> None:
         """Writes the state after `step` updates; the older ones stay until it is whole.
@@ -41,11 +55,17 @@ class Checkpoints:
             CheckpointError: it could not be written, for example to a full disk.
         """
         self._step.assign(step)
+        if not self._is_writer:
+            return
+        prefix = self._prefix(step)
         try:
-            self._manager.save(checkpoint_number=step)
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._checkpoint.write(prefix)
+            self._delete_all_but(step)
         except (tf.errors.OpError, OSError) as error:
+            self._delete(step)
             reason = str(error).splitlines()[0]
-            raise CheckpointError(f"cannot write a checkpoint to {self._manager.directory}: {reason}") from error
+            raise CheckpointError(f"cannot write the checkpoint {prefix}, older ones are kept: {reason}") from error
 
     def restore_latest(self) -> int | None:
         """Restores the latest checkpoint that is whole; returns its number of updates, or None where there is none.
@@ -53,18 +73,44 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints, but none can be read.
         """
-        paths = self._manager.checkpoints
-        for path in reversed(paths):
+        steps = self._steps()
+        for step in reversed(steps):
             try:
-                status = self._checkpoint.restore(path)
-                if self._is_whole:
-                    status.assert_existing_objects_matched()
-                else:
-                    status.expect_partial()
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
-                logging.warning("cannot restore %s, going back to the one before: %s", path, str(error).splitlines()[0])
+                status = self._checkpoint.read(self._prefix(step))
+                status.assert_existing_objects_matched().expect_partial()
+            except _UNREADABLE as error:
+                reason = str(error).splitlines()[0]
+                logging.warning("cannot read %s, going back to the one before: %s", self._prefix(step), reason)
             else:
                 return int(self._step.numpy())
-        if paths:
-            raise CheckpointError(f"none of the {len(paths)} checkpoints in {self._manager.directory} can be read")
+        if steps:
+            raise CheckpointError(
+                f"none of the {len(steps)} checkpoints in {self._directory} can be read; "
+                "delete the folder to start from the beginning"
+            )
         return None
+
+    def _prefix(self, step: int) -> str:
+        return str(self._directory / f"ckpt-{step}")
+
+    def _steps(self) -> list[int]:
+        """Returns the steps of all checkpoints in the folder, whole or not, in order."""
+        if not self._directory.is_dir():
+            return []
+        found = (_INDEX_FILE.fullmatch(path.name) for path in self._directory.iterdir())
+        return sorted(int(match.group(1)) for match in found if match)
+
+    def _delete_all_but(self, step: int) -> None:
+        """Deletes what is older than the latest few up to `step`, and what is later: that could not be read."""
+        steps = self._steps()
+        kept = [each for each in steps if each <= step][-self._num_kept :]
+        for each in set(steps) - set(kept):
+            self._delete(each)
+        for path in self._directory.glob("ckpt-*_temp"):  # a process was killed while it wrote
+            shutil.rmtree(path)
+
+    def _delete(self, step: int) -> None:
+        """Deletes the files of one checkpoint, its index last."""
+        for path in sorted(self._directory.glob(f"ckpt-{step}.*")):
+            path.unlink()
+        shutil.rmtree(f"{self._prefix(step)}_temp", ignore_errors=True)

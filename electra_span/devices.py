@@ -44,7 +44,8 @@ def make_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strateg
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether this process is the one that writes files, of the processes on several hosts."""
     resolver = strategy.cluster_resolver
-    return resolver is None or not resolver.cluster_spec().as_dict() or resolver.task_id == 0
+    jobs = {} if resolver is None else resolver.cluster_spec().as_dict()
+    return not jobs or (resolver.task_type, resolver.task_id) == ("chief" if "chief" in jobs else "worker", 0)
 
 
 def resolve_execution(precision: str, xla: bool | str) -> Execution:

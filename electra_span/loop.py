@@ -83,7 +83,7 @@ class TrainingLoop:
         settings: how often what happens.
         summarize: makes the reported numbers of a window's sums; gets the number of updates, too.
         evaluate: called with the number of updates.
-        rescue_dir: where a batch with a non-finite loss is written.
+        rescue_dir: where a batch with a non-finite loss is written; None for nowhere.
     """
 
     def __init__(
@@ -96,95 +96,116 @@ class TrainingLoop:
         settings: LoopSettings,
         summarize: Callable[[dict[str, np.ndarray], int], dict[str, float]],
         evaluate: Callable[[int], None],
-        rescue_dir: pathlib.Path,
+        rescue_dir: pathlib.Path | None,
     ) -> None:
         self._train_step, self._checkpoints, self._window, self._log = train_step, checkpoints, window, log
         self._settings, self._summarize, self._evaluate = settings, summarize, evaluate
         self._rescue_dir = rescue_dir
         self._num_skipped = 0
 
-    def run(self, iterator: Iterator[Any], first_step: int) -> None:
+    def run(self, iterator: Iterator[Any], first_step: int, *, is_evaluated: bool) -> None:
         """Trains from first_step updates on; saves and exits with status 128 + n on signal n (SIGINT, SIGTERM).
+
+        Args:
+            iterator: gives the batch of each step.
+            first_step: updates made before.
+            is_evaluated: an evaluation that is due there was made before, too.
 
         Raises:
             NonFiniteLossError: names the step; the last checkpoint is from before it, the batch is written out.
         """
-        settings, saved_step = self._settings, first_step
+        if self._is_due(first_step, self._settings.evaluate_steps) and not is_evaluated:
+            self._evaluate(first_step)
         self._start_of_window = time.perf_counter(), first_step
         pending = None
         with _signals() as received:
-            for step in range(first_step + 1, settings.num_train_steps + 1):
+            for step in range(first_step + 1, self._settings.num_train_steps + 1):
                 batch = next(iterator)
                 result = self._train_step(batch, tf.constant(step - 1, tf.int64))
                 self._settle(pending)
                 pending = _Pending(step, batch, result)
-                if received or self._is_due(step):
+                is_first, is_interrupted = step == first_step + 1, bool(received)
+                if is_first or is_interrupted or self._is_due(step):
                     self._settle(pending)
                     pending = None
-                    saved_step = self._report_and_save(step, saved_step, force_save=bool(received))
+                    self._do_what_is_due(step, is_first=is_first, is_interrupted=is_interrupted)
                 self._log.advance(step)
-                if received:
+                if is_interrupted:
                     logging.warning("interrupted after step %d; the same command goes on from here", step)
                     raise SystemExit(128 + received[0])
 
-    def _is_due(self, step: int) -> bool:
-        """Returns whether anything but training happens after this step."""
+    def _is_due(self, step: int, *kinds: int) -> bool:
+        """Returns whether something done every so many steps, by default anything, is to be done after this step."""
         settings = self._settings
-        every = (settings.log_steps, settings.save_steps, settings.evaluate_steps)
-        return step == settings.num_train_steps or any(steps and step % steps == 0 for steps in every)
+        every = kinds or (settings.log_steps, settings.save_steps, settings.evaluate_steps)
+        return any(steps and (step % steps == 0 or step == settings.num_train_steps) for steps in every)
 
-    def _report_and_save(self, step: int, saved_step: int, *, force_save: bool) -> int:
-        """Does what is due after a step; returns the step of the last checkpoint."""
+    def _do_what_is_due(self, step: int, *, is_first: bool, is_interrupted: bool) -> None:
+        """Reports, saves and evaluates after a step.
+
+        Args:
+            step: updates made.
+            is_first: it was the first of this process.
+            is_interrupted: to be saved by all means, and left soon: an evaluation is for the run that goes on.
+        """
         settings = self._settings
-        is_last = step == settings.num_train_steps
-        if step % settings.log_steps == 0 or is_last:
+        if self._is_due(step, settings.log_steps):
             self._report(step)
-        if settings.evaluate_steps and (step % settings.evaluate_steps == 0 or is_last):
-            started = time.perf_counter()
-            self._evaluate(step)
-            self._pause(time.perf_counter() - started)
-        if step % settings.save_steps == 0 or is_last or force_save:
-            started = time.perf_counter()
-            self._checkpoints.save(step)
-            self._pause(time.perf_counter() - started)
-            return step
-        return saved_step
+        elif is_first:
+            self._start_of_window = time.perf_counter(), step  # compiling is no measure of speed
+        if is_interrupted or self._is_due(step, settings.save_steps):
+            with self._pause():
+                self._checkpoints.save(step)
+        if self._is_due(step, settings.evaluate_steps) and not is_interrupted:
+            with self._pause():
+                self._evaluate(step)
 
     def _report(self, step: int) -> None:
         """Writes the numbers of the window that ends with this step."""
         now = time.perf_counter()
         started, first_step = self._start_of_window
         rate = (step - first_step) / max(now - started, 1e-9)
-        numbers = {
-            "step": step,
-            **self._summarize(self._window.take(), step),
-            "tokens_per_second": rate * self._settings.batch_tokens,
-        }
-        self._log.write(numbers, seconds_left=(self._settings.num_train_steps - step) / max(rate, 1e-9))
+        sums = self._window.take()
+        if sums["num_steps"]:
+            numbers = {"step": step, **self._summarize(sums, step)}
+            numbers["tokens_per_second"] = rate * self._settings.batch_tokens
+            self._log.write(numbers, seconds_left=(self._settings.num_train_steps - step) / max(rate, 1e-9))
+        else:
+            logging.warning("step %d: no step since the last report had a finite gradient", step)
         self._start_of_window = now, step
 
-    def _pause(self, seconds: float) -> None:
-        """Leaves time that was not spent on training out of the speed reported."""
+    @contextlib.contextmanager
+    def _pause(self) -> Iterator[None]:
+        """Leaves the time inside, not spent on training, out of the speed reported."""
+        paused = time.perf_counter()
+        yield
         started, step = self._start_of_window
-        self._start_of_window = started + seconds, step
+        self._start_of_window = started + time.perf_counter() - paused, step
 
     def _settle(self, pending: _Pending | None) -> None:
         """Looks at a step's result: adds its sums to the window, or stops where it was not finite."""
         if pending is None:
             return
+        self._window.add(pending.result.sums)
         if bool(pending.result.is_finite):
             self._num_skipped = 0
-            self._window.add(pending.result.sums)
             return
         self._num_skipped += 1
         if self._num_skipped <= self._settings.max_skipped_steps:
             return
-        path = self._rescue_dir / f"nonfinite_batch_{pending.step}.npz"
-        np.savez_compressed(path, **{name: value.numpy() for name, value in pending.batch._asdict().items()})
         raise NonFiniteLossError(
-            f"the loss or its gradient is not finite at step {pending.step}: its batch is in {path}, the last "
-            "checkpoint is from before it; a lower learning_rate or float32 precision often helps"
+            f"the loss or its gradient is not finite at step {pending.step}{self._rescue(pending)}; the last checkpoint "
+            "is from before it; a lower learning_rate or float32 precision often helps"
         )
+
+    def _rescue(self, pending: _Pending) -> str:
+        """Writes out the batch of a step; returns words on where it is."""
+        if self._rescue_dir is None:
+            return ""
+        path = self._rescue_dir / f"nonfinite_batch_{pending.step}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(path, **{name: value.numpy() for name, value in pending.batch._asdict().items()})
+        return f", its batch is in {path}"
 
 
 @contextlib.contextmanager

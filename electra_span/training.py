@@ -21,8 +21,9 @@ class StepResult(NamedTuple):
     """What one update reports.
 
     Attributes:
-        is_finite: bool []; where False, nothing was updated.
-        sums: what the loss function summed up over the whole batch, "gradient_norm", before clipping, and "num_steps".
+        is_finite: bool [], loss and gradient; where False, nothing was updated.
+        sums: what the loss function summed up over the whole batch, "gradient_norm", before clipping, and "num_steps",
+            1; all of them 0 where is_finite is False.
     """
 
     is_finite: tf.Tensor
@@ -63,7 +64,7 @@ def make_train_step(
     """Returns a function of (batch, step) that updates the variables once.
 
     The gradient is that of the loss over the whole batch, summed over accumulation steps and replicas, and clipped by
-    its global norm after that. Where it is not finite, nothing is updated.
+    its global norm after that. Where it or a reported sum is not finite, nothing is updated.
 
     Args:
         loss_function: see `LossFunction`; its losses add up over the parts of a batch.
@@ -107,11 +108,13 @@ def make_train_step(
         scale = tf.ones([]) if loss_scale is None else tf.identity(loss_scale.value)
         gradients, norm, sums = strategy.run(replica_step, args=(batch, step, scale))
         norm, sums = tf.nest.map_structure(lambda value: _first(strategy, value), (norm, sums))
-        is_finite = tf.math.is_finite(norm)
-        optimizer.apply(gradients, learning_rate(step), when=is_finite)
-        if loss_scale is not None:
-            loss_scale.update(is_finite)
-        return StepResult(is_finite, {**sums, "gradient_norm": norm, "num_steps": tf.ones([])})
+        sums |= {"gradient_norm": norm, "num_steps": tf.ones([])}
+        is_finite = _all_finite(sums)
+        with strategy.scope():
+            optimizer.apply(gradients, learning_rate(step), when=is_finite)
+            if loss_scale is not None:
+                loss_scale.update(is_finite)
+        return StepResult(is_finite, {name: tf.where(is_finite, value, 0.0) for name, value in sums.items()})
 
     return train_step
 
@@ -172,6 +175,11 @@ def _seed_of(seed: int, step: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     of_run = tf.constant([seed, 0], tf.int32)
     of_step = tf.random.experimental.stateless_fold_in(of_run, step)
     return tf.random.experimental.stateless_fold_in(of_step, part)
+
+
+def _all_finite(sums: Sums) -> tf.Tensor:
+    """Returns whether all of the sums are finite: bool []."""
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in sums.values()])
 
 
 def _first(strategy: tf.distribute.Strategy, value: Any) -> tf.Tensor:

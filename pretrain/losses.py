@@ -1,5 +1,6 @@
 """The losses of pretraining: unreduced, and their weighted sum over a batch."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -30,23 +31,29 @@ def replaced_token_losses(logits: tf.Tensor, is_replaced: tf.Tensor) -> tf.Tenso
 
 
 class Losses(NamedTuple):
-    """The scalars of one batch, or a part of one.
+    """The losses of one batch, or a part of one.
 
     Attributes:
-        total: float32, what is minimised.
-        mlm: float32, mean over masked positions.
-        disc: float32, mean over real tokens; 0 without a discriminator.
+        total: float32 [], what is minimised.
+        mlm: float32 [B, N], of each masked position.
+        disc: float32 [B, L], of each token; None without a discriminator.
     """
 
     total: tf.Tensor
     mlm: tf.Tensor
-    disc: tf.Tensor
+    disc: tf.Tensor | None
 
 
 def joint_losses(
-    predictions: Predictions, part: MaskedBatch, whole: MaskedBatch, *, gen_weight: float, disc_weight: float
+    predictions: Predictions,
+    part: MaskedBatch,
+    whole: MaskedBatch,
+    *,
+    gen_weight: float,
+    disc_weight: float,
+    cross_entropy: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = masked_lm_losses,
 ) -> Losses:
-    """Returns a part's share in the losses of the whole batch: over all parts they add up to the batch's means.
+    """Returns a part's share in the loss of the whole batch: over all parts they add up to the batch's mean.
 
     So the loss does not depend on how a batch is spread over replicas and accumulation steps.
 
@@ -56,13 +63,13 @@ def joint_losses(
         whole: the batch of one update.
         gen_weight: of the mean masked LM loss.
         disc_weight: of the mean replaced token loss.
+        cross_entropy: `masked_lm_losses`, or a compiled form of it.
 
     Source: Clark et al. 2020, section 2; the discriminator's mean runs over all tokens, [CLS] and [SEP] among them.
     """
-    mlm_losses = masked_lm_losses(predictions.mlm_logits, part.masked_lm_ids)
-    mlm = share_of_mean(mlm_losses, part.masked_lm_weights, whole.masked_lm_weights)
-    disc = tf.zeros([])
-    if predictions.detection is not None:
-        disc_losses = replaced_token_losses(predictions.detection.logits, predictions.detection.corruption.is_replaced)
-        disc = share_of_mean(disc_losses, part.input_mask, whole.input_mask)
-    return Losses(gen_weight * mlm + disc_weight * disc, mlm, disc)
+    mlm = cross_entropy(predictions.mlm_logits, part.masked_lm_ids)
+    total = gen_weight * share_of_mean(mlm, part.masked_lm_weights, whole.masked_lm_weights)
+    if predictions.detection is None:
+        return Losses(total, mlm, None)
+    disc = replaced_token_losses(predictions.detection.logits, predictions.detection.corruption.is_replaced)
+    return Losses(total + disc_weight * share_of_mean(disc, part.input_mask, whole.input_mask), mlm, disc)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
 from electra_span.training import Sums
-from pretrain.losses import masked_lm_losses, replaced_token_losses
+from pretrain.losses import Losses
 from pretrain.objective import Detection, Predictions
 
 # The discriminator's logits are counted in bins, of which the AUC is made.
@@ -13,18 +13,18 @@ _NUM_BINS = 1024
 _MAX_LOGIT = 16.0
 
 
-def metric_sums(predictions: Predictions, batch: MaskedBatch) -> Sums:
+def metric_sums(predictions: Predictions, losses: Losses, batch: MaskedBatch) -> Sums:
     """Returns the sums over a batch that `summarize` needs, by name: float32, of fixed shapes."""
     weights = batch.masked_lm_weights
     hits = tf.equal(tf.argmax(predictions.mlm_logits, axis=-1, output_type=tf.int32), batch.masked_lm_ids)
     sums = {
         "num_masked": tf.reduce_sum(weights),
         "num_tokens": tf.reduce_sum(tf.cast(batch.input_mask, tf.float32)),
-        "mlm_loss": tf.reduce_sum(weights * masked_lm_losses(predictions.mlm_logits, batch.masked_lm_ids)),
+        "mlm_loss": tf.reduce_sum(weights * losses.mlm),
         "mlm_hits": tf.reduce_sum(weights * tf.cast(hits, tf.float32)),
     }
     if predictions.detection is not None:
-        sums |= _detection_sums(predictions.detection, batch)
+        sums |= _detection_sums(predictions.detection, losses, batch)
     return sums
 
 
@@ -74,7 +74,7 @@ def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> float:
     return float(np.sum(positives * (below + negatives / 2)) / pairs) if pairs else 0.5
 
 
-def _detection_sums(detection: Detection, batch: MaskedBatch) -> Sums:
+def _detection_sums(detection: Detection, losses: Losses, batch: MaskedBatch) -> Sums:
     """Returns the sums that concern the discriminator."""
     logits, corruption = detection
     mask = tf.cast(batch.input_mask, tf.float32)
@@ -87,7 +87,7 @@ def _detection_sums(detection: Detection, batch: MaskedBatch) -> Sums:
     by_bin = tf.math.unsorted_segment_sum(classes, bins, _NUM_BINS)  # [bins, 2]
     return {
         "sampled_hits": tf.reduce_sum(batch.masked_lm_weights * sampled_hits),
-        "disc_loss": tf.reduce_sum(mask * replaced_token_losses(logits, corruption.is_replaced)),
+        "disc_loss": tf.reduce_sum(mask * losses.disc),
         "disc_hits": tf.reduce_sum(mask * tf.cast(tf.equal(flagged, replaced), tf.float32)),
         "num_flagged": tf.reduce_sum(mask * flagged),
         "num_found": tf.reduce_sum(mask * flagged * replaced),

@@ -10,7 +10,11 @@ import tensorflow as tf
 from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
+from electra_span.layers.kernels import compiled
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.training import Sums
+from pretrain.losses import joint_losses, masked_lm_losses
+from pretrain.metrics import metric_sums
 from pretrain.objective import Corrupt, Predictions, predict
 
 
@@ -100,6 +104,31 @@ def build_model(
 def _seeded(model: Callable[..., tf.Tensor], seed: tf.Tensor | None) -> Callable[..., tf.Tensor]:
     """Returns a model with the seed of its dropout bound."""
     return functools.partial(model, dropout_seed=seed)
+
+
+def make_loss_function(
+    model: PretrainingModel, *, gen_weight: float, disc_weight: float, compile_kernels: bool = False
+) -> Callable[[MaskedBatch, MaskedBatch, tf.Tensor | None], tuple[tf.Tensor, Sums]]:
+    """Returns the loss of pretraining as `electra_span.training` takes it, with the sums that `summarize` needs.
+
+    Args:
+        model: what is trained.
+        gen_weight: of the masked LM loss.
+        disc_weight: of the discriminator's loss.
+        compile_kernels: see `ElectraEncoder`; here, of the softmax over the vocabulary.
+    """
+    cross_entropy = compiled(masked_lm_losses) if compile_kernels else masked_lm_losses
+
+    def loss_function(
+        part: MaskedBatch, whole: MaskedBatch, dropout_seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Sums]:
+        predictions = model(part, dropout_seed=dropout_seed)
+        losses = joint_losses(
+            predictions, part, whole, gen_weight=gen_weight, disc_weight=disc_weight, cross_entropy=cross_entropy
+        )
+        return losses.total, metric_sums(predictions, losses, part)
+
+    return loss_function
 
 
 def _split(seed: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,11 @@
 """Pretraining from a configuration: the only place where data, models, objective and training meet."""
 
+import contextlib
 import functools
+import itertools
 import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -11,7 +14,6 @@ import tensorflow as tf
 from absl import logging
 
 from configure_pretraining import PretrainingConfig
-from electra_span.batches import MaskedBatch
 from electra_span.checkpoints import CheckpointError, Checkpoints
 from electra_span.config import HparamError
 from electra_span.devices import is_chief, make_strategy, resolve_execution
@@ -19,14 +21,13 @@ from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
 from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.pretrained import save_pretrained
 from electra_span.tokenization import Tokenizer, load_tokenizer
-from electra_span.training import LossScale, Sums, make_evaluation_step, make_train_step
+from electra_span.training import LossScale, make_evaluation_step, make_train_step
 from electra_span.training_log import JsonLines, TrainingLog
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
-from pretrain.losses import joint_losses
 from pretrain.manifest import read_manifest
 from pretrain.masking import MaskingConfig
-from pretrain.metrics import metric_sums, summarize
-from pretrain.model import PretrainingModel, build_model
+from pretrain.metrics import summarize
+from pretrain.model import PretrainingModel, build_model, make_loss_function
 from pretrain.objective import corrupt_batch
 from pretrain.records import RecordError, check_records, find_corruption, input_files
 
@@ -46,21 +47,29 @@ class Run:
     def __init__(self, config: PretrainingConfig) -> None:
         self.config = config
         self.model_dir = pathlib.Path(config.model_dir)
+        self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
+        self.is_chief = is_chief(self.strategy)
         self.files = input_files(config.pretrain_tfrecords)
+        self.evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else self.files
         self.tokenizer = _load_tokenizer(config, self.files)
-        check_records(self.files, max_seq_length=config.max_seq_length, tokenizer=self.tokenizer)
+        for files in (self.files, self.evaluation_files):
+            check_records(files, max_seq_length=config.max_seq_length, tokenizer=self.tokenizer)
         self._check_folder()
 
         keras.utils.set_random_seed(config.seed)
-        self.strategy = make_strategy()
-        self.is_chief = is_chief(self.strategy)
         self.execution = resolve_execution(config.precision, config.xla)
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
         with self.strategy.scope():
             self.model = _build_model(config, self.execution)
+        self._loss_function = make_loss_function(
+            self.model,
+            gen_weight=config.gen_weight,
+            disc_weight=config.disc_weight,
+            compile_kernels=self.execution.compile_kernels,
+        )
         self.evaluation_step = make_evaluation_step(
-            lambda batch: metric_sums(self.model(batch), batch),
+            lambda batch: self._loss_function(batch, batch, None)[1],
             strategy=self.strategy,
             compile_step=self.execution.compile_step,
         )
@@ -69,7 +78,7 @@ class Run:
         """Returns the numbers of `summarize` on the evaluation set, at the current weights."""
         config = self.config
         batches = evaluation_dataset(
-            input_files(config.eval_tfrecords) if config.eval_tfrecords else self.files,
+            self.evaluation_files,
             batch_size=config.eval_batch_size,
             num_held_out=config.num_held_out,
             **self._data_settings(),
@@ -107,13 +116,13 @@ class Run:
             settings=self._loop_settings(),
             summarize=self._summarize_window,
             evaluate=self._evaluate_during_training,
-            rescue_dir=self.model_dir / "checkpoints",
+            rescue_dir=self.model_dir / "checkpoints" if self.is_chief else None,
         )
-        self._evaluations.cut_after(first_step)
-        if config.eval_every_steps and first_step == 0:
-            self._evaluate_during_training(0)
+        evaluated_steps = {line["step"] for line in self._evaluations.read()}
+        if self.is_chief:
+            self._evaluations.cut_after(first_step)
         try:
-            loop.run(iterator, first_step)
+            loop.run(iterator, first_step, is_evaluated=first_step in evaluated_steps)
         finally:
             log.close()
         self.publish()
@@ -142,8 +151,13 @@ class Run:
 
     def checkpoints(self, **state: Any) -> Checkpoints:
         """Returns the checkpoints of the run's folder; without state, to read weights only."""
-        folder = self.model_dir / "checkpoints"
-        return Checkpoints(folder, self.model.variables, num_kept=self.config.keep_checkpoint_max, **state)
+        return Checkpoints(
+            self.model_dir / "checkpoints",
+            self.model.variables,
+            num_kept=self.config.keep_checkpoint_max,
+            is_writer=self.is_chief,
+            **state,
+        )
 
     def summarize(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
         """Returns the reported numbers of some sums."""
@@ -155,14 +169,20 @@ class Run:
 
     def _check_folder(self) -> None:
         """Raises HparamError where the folder holds a run of another configuration."""
-        saved = self.model_dir / "config.json"
-        if saved.exists():
-            different = self.config.different_settings(json.loads(saved.read_text(encoding="utf-8")))
-            if different:
-                raise HparamError(
-                    f"{self.model_dir} holds a run with other values of {', '.join(different)}; "
-                    "take another --model-name, or the values in its config.json"
-                )
+        path = self.model_dir / "config.json"
+        if not path.exists():
+            return
+        try:
+            different = self.config.different_settings(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, KeyError) as error:
+            raise HparamError(
+                f"{path} is not the configuration of a run: {error}; take another --model-name"
+            ) from error
+        if different:
+            raise HparamError(
+                f"{self.model_dir} holds a run with other values of {', '.join(different)}; "
+                "take another --model-name, or the values in its config.json"
+            )
 
     def _check_batch_sizes(self) -> None:
         """Raises HparamError where a batch cannot be divided among replicas and accumulation steps."""
@@ -181,7 +201,9 @@ class Run:
     def _write_config(self) -> None:
         if self.is_chief:
             self.model_dir.mkdir(parents=True, exist_ok=True)
-            (self.model_dir / "config.json").write_text(self.config.to_json(), encoding="utf-8")
+            partial = self.model_dir / "config.json.partial"
+            partial.write_text(self.config.to_json(), encoding="utf-8")
+            partial.replace(self.model_dir / "config.json")
 
     def _data_settings(self) -> dict[str, Any]:
         """Returns what training and evaluation data share."""
@@ -206,16 +228,8 @@ class Run:
 
     def _train_step(self, optimizer: AdamW, loss_scale: LossScale | None) -> Any:
         config = self.config
-
-        def loss_function(part: MaskedBatch, whole: MaskedBatch, dropout_seed: tf.Tensor) -> tuple[tf.Tensor, Sums]:
-            predictions = self.model(part, dropout_seed=dropout_seed)
-            losses = joint_losses(
-                predictions, part, whole, gen_weight=config.gen_weight, disc_weight=config.disc_weight
-            )
-            return losses.total, metric_sums(predictions, part)
-
         return make_train_step(
-            loss_function,
+            self._loss_function,
             self.model.trainable_variables,
             optimizer,
             strategy=self.strategy,
@@ -266,10 +280,8 @@ def train(config: PretrainingConfig) -> None:
         UserError: one line that says what is wrong with input, configuration or folder.
     """
     run = Run(config)
-    try:
+    with _naming_damaged_records(run.files, run.evaluation_files):
         run.train()
-    except tf.errors.DataLossError as error:
-        raise RecordError(find_corruption(run.files) or str(error)) from error
 
 
 def evaluate(config: PretrainingConfig) -> dict[str, float]:
@@ -282,9 +294,19 @@ def evaluate(config: PretrainingConfig) -> dict[str, float]:
     step = run.checkpoints().restore_latest()
     if step is None:
         raise CheckpointError(f"{run.model_dir} holds no checkpoint; train first (do_train)")
-    results = {"step": step, **run.evaluate()}
+    with _naming_damaged_records(run.evaluation_files):
+        results = {"step": step, **run.evaluate()}
     run.write_results(results)
     return results
+
+
+@contextlib.contextmanager
+def _naming_damaged_records(*files: list[str]) -> Iterator[None]:
+    """Raises RecordError, naming file and offset, where TensorFlow meets a damaged record of these files."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise RecordError(find_corruption(sorted({*itertools.chain(*files)})) or str(error)) from error
 
 
 def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:

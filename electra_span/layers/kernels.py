@@ -29,7 +29,7 @@ def plain_kernels() -> Kernels:
 
 def compiled_kernels() -> Kernels:
     """Returns the functions, each compiled by XLA into one loop forward and one backward."""
-    return Kernels(*(_compiled(function) for function in plain_kernels()))
+    return Kernels(*(compiled(function) for function in plain_kernels()))
 
 
 def bias_gelu(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
@@ -102,7 +102,7 @@ def dropout_bits(shape: tf.Tensor, seed: tf.Tensor | None, rate: float) -> tuple
     return (tf.reshape(halves[:size], shape),)
 
 
-def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+def compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     """Returns function compiled; its gradient, compiled too, computes the inner values again instead of keeping them.
 
     Args:
@@ -119,7 +119,7 @@ def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
         return tape.gradient(result, floating, upstream)
 
     @functools.wraps(function)
-    def compiled(*tensors: tf.Tensor, **constants: Any) -> tf.Tensor:
+    def compiled_function(*tensors: tf.Tensor, **constants: Any) -> tf.Tensor:
         @tf.custom_gradient
         def apply(*tensors: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], list[tf.Tensor | None]]]:
             def gradient(upstream: tf.Tensor) -> list[tf.Tensor | None]:
@@ -130,4 +130,4 @@ def _compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
         return apply(*(tf.convert_to_tensor(tensor) for tensor in tensors))  # variables are not to be seen inside
 
-    return compiled
+    return compiled_function

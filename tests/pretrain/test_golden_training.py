@@ -10,6 +10,7 @@ import tensorflow as tf
 from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig, from_hparams
 from electra_span.convert.tf1 import load_tf1_weights
+from electra_span.ops import share_of_mean
 from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.training import make_train_step
 from pretrain.losses import joint_losses
@@ -64,7 +65,9 @@ def trained(golden, request):
         predictions = model(part, dropout_seed=dropout_seed)
         losses = joint_losses(predictions, part, whole, gen_weight=1.0, disc_weight=50.0)
         logits = {"mlm_logits": predictions.mlm_logits, "disc_logits": predictions.detection.logits}
-        return losses.total, {**losses._asdict(), **logits}
+        mlm = share_of_mean(losses.mlm, part.masked_lm_weights, whole.masked_lm_weights)
+        disc = share_of_mean(losses.disc, part.input_mask, whole.input_mask)
+        return losses.total, {"total": losses.total, "mlm": mlm, "disc": disc, **logits}
 
     strategy = tf.distribute.get_strategy()
     step = make_train_step(loss_function, variables, optimizer, strategy=strategy, learning_rate=learning_rate, seed=0)
