@@ -194,8 +194,8 @@ class TrainingLoop:
         if self._num_skipped <= self._settings.max_skipped_steps:
             return
         raise NonFiniteLossError(
-            f"the loss or its gradient is not finite at step {pending.step}{self._rescue(pending)}; the last checkpoint "
-            "is from before it; a lower learning_rate or float32 precision often helps"
+            f"the loss or its gradient is not finite at step {pending.step}{self._rescue(pending)}; "
+            "the last checkpoint is from before it; a lower learning_rate or float32 precision often helps"
         )
 
     def _rescue(self, pending: _Pending) -> str:
