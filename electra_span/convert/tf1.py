@@ -24,9 +24,12 @@ def load_tf1_weights(model: Model, checkpoint: str | pathlib.Path) -> None:
         checkpoint: the path before ".index".
 
     Raises:
-        ConversionError: a variable is missing, or of another shape.
+        ConversionError: there is no checkpoint, or a variable in it is missing or of another shape.
     """
-    reader = tf.train.load_checkpoint(str(checkpoint))
+    try:
+        reader = tf.train.load_checkpoint(str(checkpoint))
+    except (tf.errors.OpError, ValueError) as error:
+        raise ConversionError(f"{checkpoint}: is not a TensorFlow checkpoint: {error}") from error
     shapes = reader.get_variable_to_shape_map()
     scopes = ("generator", "electra") if isinstance(model, ElectraGenerator) else ("electra",)
     tf1_names = {name.ours: name.tf1 for name in names_of(model)}

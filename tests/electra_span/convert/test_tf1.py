@@ -1,0 +1,82 @@
+"""The original's checkpoints: every variable finds its place, and what is missing is named."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from electra_span.config import EncoderConfig, UserError, from_hparams
+from electra_span.convert.names import names_of, relative_path
+from electra_span.convert.tf1 import ConversionError, load_tf1_weights
+from electra_span.encoder import ElectraEncoder
+from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from tests.tiny_models import TINY, randomize
+
+KINDS = {"electra": ElectraDiscriminator, "generator": ElectraGenerator}
+
+
+def _write_checkpoint(path, tensors):
+    """A checkpoint of the original's format: variables by name, no objects."""
+    names = list(tensors)
+    tf.raw_ops.SaveV2(
+        prefix=str(path),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(tensors[name]) for name in names],
+    )
+
+
+def _tf1_tensors(model, scope):
+    names = {name.ours: name.tf1 for name in names_of(model)}
+    tf1 = {names[relative_path(variable)]: variable.numpy() for variable in model.variables}
+    return {name if "_predictions/" in name else f"{scope}/{name}": value for name, value in tf1.items()}
+
+
+@pytest.mark.parametrize("scope", KINDS)
+def test_every_variable_is_read_from_its_name_in_the_originals_scope(scope, tmp_path):
+    saved, loaded = (KINDS[scope](ElectraEncoder(TINY, name="any")) for _ in range(2))
+    randomize(saved)
+    _write_checkpoint(tmp_path / "model.ckpt", _tf1_tensors(saved, scope))
+    load_tf1_weights(loaded, tmp_path / "model.ckpt")
+    for before, after in zip(saved.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(before.numpy(), after.numpy(), err_msg=before.path)
+
+
+def test_all_weights_of_the_originals_discriminator_are_used(golden):
+    folder = golden / "tf1" / "small"
+    meta = json.loads((folder / "meta.json").read_text())
+    size = meta["config"]["embedding_size"]
+    config = from_hparams(EncoderConfig, {**meta["bert_config"], "embedding_size": size})
+    model = ElectraDiscriminator(ElectraEncoder(config, name="electra"))
+    ours = set(_tf1_tensors(model, "electra"))
+    theirs = tf.train.load_checkpoint(str(folder / "model.ckpt")).get_variable_to_shape_map()
+    unused = {name for name in theirs if name not in ours and not name.startswith("generator")}
+    assert all("pooler" in name or name == "global_step" for name in unused), unused
+    assert ours <= set(theirs)
+
+
+def test_a_missing_variable_is_named(tmp_path):
+    model = ElectraDiscriminator(ElectraEncoder(TINY, name="electra"))
+    tensors = _tf1_tensors(model, "electra")
+    del tensors["electra/encoder/layer_1/output/dense/bias"]
+    _write_checkpoint(tmp_path / "model.ckpt", tensors)
+    with pytest.raises(ConversionError, match="has no variable electra/encoder/layer_1/output/dense/bias"):
+        load_tf1_weights(model, tmp_path / "model.ckpt")
+
+
+def test_a_variable_of_another_shape_is_named(tmp_path):
+    model = ElectraDiscriminator(ElectraEncoder(TINY, name="electra"))
+    tensors = _tf1_tensors(model, "electra")
+    tensors["electra/embeddings/word_embeddings"] = np.zeros([38, 8], np.float32)
+    _write_checkpoint(tmp_path / "model.ckpt", tensors)
+    with pytest.raises(ConversionError, match=r"word_embeddings has shape \[38, 8\], not \[37, 8\]"):
+        load_tf1_weights(model, tmp_path / "model.ckpt")
+
+
+@pytest.mark.parametrize("name", ["nothing.ckpt", "text.ckpt"])
+def test_a_path_without_a_checkpoint_is_the_users_mistake(name, tmp_path):
+    (tmp_path / "text.ckpt").write_text("no checkpoint")
+    model = ElectraDiscriminator(ElectraEncoder(TINY, name="electra"))
+    with pytest.raises(UserError, match=name):
+        load_tf1_weights(model, tmp_path / name)
