@@ -3,7 +3,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from electra_span.tokenization import load_tokenizer
@@ -112,6 +112,7 @@ def _corpora(draw):
     return lengths, ends, draw(st.integers(MIN_SEQ_LENGTH, 40)), draw(st.integers(0, 2**32))
 
 
+@settings(deadline=None)
 @given(_corpora())
 def test_examples_are_well_formed(corpus):
     lengths, ends, max_seq_length, seed = corpus
@@ -127,6 +128,7 @@ def test_examples_are_well_formed(corpus):
         assert (ids[length:] == 0).all()
 
 
+@settings(deadline=None)
 @given(_corpora())
 def test_no_token_is_lost_but_those_counted_at_the_ends_of_segments(corpus):
     lengths, ends, max_seq_length, seed = corpus
@@ -152,6 +154,7 @@ def test_no_token_is_lost_but_those_counted_at_the_ends_of_segments(corpus):
     assert num_dropped == sum(dropped)
 
 
+@settings(deadline=None)
 @given(_corpora())
 def test_no_example_spans_two_documents(corpus):
     lengths, ends, max_seq_length, seed = corpus

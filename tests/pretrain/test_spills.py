@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrain import spills
@@ -34,6 +34,7 @@ def _numbers(slots):
     return [examples.input_ids[:, 0].tolist() for examples in slots]
 
 
+@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(0, 30), min_size=1, max_size=5),
     num_slots=st.integers(1, 12),
