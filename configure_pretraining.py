@@ -231,7 +231,7 @@ class PretrainingConfig:
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     def different_settings(self, saved: Mapping[str, Any]) -> list[str]:
-        """Returns the names of the settings that differ from saved ones and may not while a run continues.
+        """Returns the names of the settings that differ from a run's and may not while it continues or is evaluated.
 
         Args:
             saved: the configuration the run was started with, as `to_dict` gave it.
@@ -239,7 +239,9 @@ class PretrainingConfig:
         before = self.from_saved(saved)
         fixed = [field.name for field in dataclasses.fields(self) if field.name not in _MAY_CHANGE]
         different = [name for name in fixed if getattr(before, name) != getattr(self, name)]
-        return different + (["num_eval_examples"] if before.num_held_out != self.num_held_out else [])
+        is_same = before.num_held_out == self.num_held_out
+        is_unseen = self.do_eval and self.num_held_out < before.num_held_out  # an evaluation may read fewer, or others
+        return different + ([] if is_same or is_unseen else ["num_eval_examples"])
 
 
 def _merged(given: Mapping[str, Any]) -> dict[str, Any]:

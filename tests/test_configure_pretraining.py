@@ -252,3 +252,10 @@ def test_run_may_not_continue_with_other_examples_held_out():
     started = configure().to_dict()
     assert configure(num_eval_examples=0).different_settings(started) == ["num_eval_examples"]
     assert configure(eval_tfrecords="own*").different_settings(started) == ["num_eval_examples"]
+
+
+def test_evaluation_may_read_fewer_of_the_examples_held_out_or_others_but_none_of_training():
+    started, evaluation = configure().to_dict(), {"do_train": False, "do_eval": True}
+    assert configure(num_eval_examples=999, **evaluation).different_settings(started) == []
+    assert configure(eval_tfrecords="own*", **evaluation).different_settings(started) == []
+    assert configure(num_eval_examples=1001, **evaluation).different_settings(started) == ["num_eval_examples"]
