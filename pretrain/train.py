@@ -15,6 +15,7 @@ from absl import logging
 
 from configure_pretraining import PretrainingConfig
 from electra_span.checkpoints import CheckpointError, Checkpoints
+from electra_span.command_line import read_json_file
 from electra_span.config import HparamError
 from electra_span.devices import is_chief, make_strategy, resolve_execution
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
@@ -172,12 +173,11 @@ class Run:
         path = self.model_dir / "config.json"
         if not path.exists():
             return
+        saved = read_json_file(str(path))
         try:
-            different = self.config.different_settings(json.loads(path.read_text(encoding="utf-8")))
-        except (ValueError, KeyError) as error:
-            raise HparamError(
-                f"{path} is not the configuration of a run: {error}; take another --model-name"
-            ) from error
+            different = self.config.different_settings(saved)
+        except (HparamError, KeyError) as error:
+            raise HparamError(f"{path} is of no run: {error}; take another --model-name") from error
         if different:
             raise HparamError(
                 f"{self.model_dir} holds a run with other values of {', '.join(different)}; "
