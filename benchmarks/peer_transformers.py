@@ -109,7 +109,7 @@ def synthetic_batches(*, num_batches: int, batch_size: int, max_seq_length: int)
     is_hidden = is_used & (rng.random(is_used.shape) < 0.85)
     masked_input_ids = input_ids.copy()
     np.put_along_axis(masked_input_ids, positions, np.where(is_hidden, MASK_ID, masked_lm_ids), axis=1)
-    rows = {
+    rows: dict[str, np.ndarray] = {
         "masked_input_ids": masked_input_ids,
         "input_ids": input_ids,
         "input_mask": (columns < lengths).astype(np.int64),

@@ -133,7 +133,8 @@ def time_steps(train_step: TrainStep, batches: Iterator[MaskedBatch], num_steps:
 def measure_peer(config: PretrainingConfig, files: list[str], *, python: str, precision: str, num_steps: int) -> Any:
     """Returns the peer's JSON line for the same batches."""
     batches = list(itertools.islice(read_batches(config, files), 4))
-    arrays: dict[str, Any] = {name: np.stack([getattr(batch, name) for batch in batches]) for name in MaskedBatch._fields}
+    fields = zip(MaskedBatch._fields, zip(*batches, strict=True), strict=True)
+    arrays: dict[str, Any] = {name: np.stack(values) for name, values in fields}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "batches.npz"
         np.savez(path, **arrays)

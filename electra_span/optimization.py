@@ -23,6 +23,9 @@ _DECAYED = {
     "beta": False,
 }
 
+# Elements from which on a variable's update is worth the launch of a compiled loop, about 0.2 ms.
+_LARGE = 2**15
+
 
 def is_decayed(path: str) -> bool:
     """Returns whether weight decay applies to the variable of that path: not to biases and LayerNorms.
@@ -85,7 +88,7 @@ class AdamW(tf.Module):
         variables: what is trained.
         weight_decay_rate: for the variables that `is_decayed` names.
         rate_of: a factor on the learning rate for each path; by default 1.
-        compile_update: have XLA compile the update of a variable into one loop.
+        compile_update: have XLA compile the update of a large variable into one loop.
     """
 
     def __init__(
@@ -103,8 +106,8 @@ class AdamW(tf.Module):
         self._trained = [variable.value for variable in variables]
         self._rates = [rate_of(variable.path) for variable in variables]
         self._decays = [weight_decay_rate * is_decayed(variable.path) for variable in variables]
-        updated: Callable[..., Any] = functools.partial(_updated, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        self._updated = tf.function(updated, jit_compile=True) if compile_update else updated
+        self._updated: Any = functools.partial(_updated, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self._updated_large = tf.function(self._updated, jit_compile=True) if compile_update else self._updated
         self.first_moments = {v.path: self._slot(v.value) for v in variables}
         self.second_moments = {v.path: self._slot(v.value) for v in variables}
 
@@ -137,7 +140,8 @@ class AdamW(tf.Module):
         """Updates one variable on one device."""
         targets = (variable, first, second)
         before = [target.read_value() for target in targets]
-        values = self._updated(*before, gradient, learning_rate, tf.constant(decay), tf.convert_to_tensor(when))
+        updated: Any = self._updated_large if variable.shape.num_elements() >= _LARGE else self._updated
+        values = updated(*before, gradient, learning_rate, tf.constant(decay), tf.convert_to_tensor(when))
         for target, value in zip(targets, values, strict=True):
             target.assign(value)
 

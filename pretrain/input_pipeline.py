@@ -218,5 +218,6 @@ def _exact_resume() -> tf.data.Options:
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_symbolic_checkpoint = False
+    options.threading.private_threadpool_size = _NUM_MASKING_CALLS  # input goes on while a step has all other threads
     options.autotune.enabled = False  # there is nothing to tune: all buffers and numbers of calls are fixed
     return options

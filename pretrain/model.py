@@ -119,9 +119,7 @@ def make_loss_function(
     """
     cross_entropy = compiled(masked_lm_losses) if compile_kernels else masked_lm_losses
 
-    def loss_function(
-        part: MaskedBatch, whole: MaskedBatch, dropout_seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, Sums]:
+    def loss_function(part: MaskedBatch, whole: MaskedBatch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, Sums]:
         predictions = model(part, dropout_seed=dropout_seed)
         losses = joint_losses(
             predictions, part, whole, gen_weight=gen_weight, disc_weight=disc_weight, cross_entropy=cross_entropy
