@@ -11,6 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from electra_span.config import UserError
+from electra_span.errors import reason_of
 
 # What TensorFlow raises for a checkpoint that is missing, cut off, damaged (IndexError: cut off) or of another model.
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
@@ -64,8 +65,9 @@ class Checkpoints:
             self._delete_all_but(step)
         except (tf.errors.OpError, OSError) as error:
             self._delete(step)
-            reason = str(error).splitlines()[0]
-            raise CheckpointError(f"cannot write the checkpoint {prefix}, older ones are kept: {reason}") from error
+            raise CheckpointError(
+                f"cannot write the checkpoint {prefix}, older ones are kept: {reason_of(error)}"
+            ) from error
 
     def restore_latest(self) -> int | None:
         """Restores the latest checkpoint that is whole; returns its number of updates, or None where there is none.
@@ -79,8 +81,9 @@ class Checkpoints:
                 status = self._checkpoint.read(self._prefix(step))
                 status.assert_existing_objects_matched().expect_partial()
             except _UNREADABLE as error:
-                reason = str(error).splitlines()[0]
-                logging.warning("cannot read %s, going back to the one before: %s", self._prefix(step), reason)
+                logging.warning(
+                    "cannot read %s, going back to the one before: %s", self._prefix(step), reason_of(error)
+                )
             else:
                 return int(self._step.numpy())
         if steps:

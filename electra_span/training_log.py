@@ -12,6 +12,7 @@ from absl import logging
 from tqdm import tqdm
 
 from electra_span.config import UserError
+from electra_span.errors import reason_of
 
 
 class TrainingLogError(UserError):
@@ -30,7 +31,7 @@ class JsonLines:
         Raises:
             TrainingLogError: it could not be written, for example to a full disk.
         """
-        with self._naming_errors(), self.path.open("a", encoding="utf-8") as file:
+        with _writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(numbers) + "\n")
             file.flush()
             os.fsync(file.fileno())  # a checkpoint written after it has no line that a crash of the machine could lose
@@ -48,16 +49,18 @@ class JsonLines:
             return
         kept = [json.dumps(line) + "\n" for line in self.read() if line["step"] <= step]
         partial = self.path.with_suffix(".partial")
-        with self._naming_errors():
+        with _writing(self.path):
             partial.write_text("".join(kept), encoding="utf-8")
             partial.replace(self.path)
 
-    @contextlib.contextmanager
-    def _naming_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise TrainingLogError(f"cannot write {self.path}: {error.strerror}") from error
+
+@contextlib.contextmanager
+def _writing(path: pathlib.Path) -> Iterator[None]:
+    """Raises TrainingLogError where something inside cannot be written."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        raise TrainingLogError(f"cannot write {path}: {reason_of(error)}") from error
 
 
 def _parsed(line: str) -> dict[str, float] | None:
@@ -85,7 +88,9 @@ class TrainingLog:
         self._bar = None
         if is_chief:
             self._lines.cut_after(first_step)
-            self._events = tf.summary.create_file_writer(str(model_dir / "events"))
+            self._events_dir = model_dir / "events"
+            with _writing(self._events_dir):
+                self._events = tf.summary.create_file_writer(str(self._events_dir))
             if sys.stderr.isatty():
                 self._bar = tqdm(total=num_train_steps, initial=first_step, unit="step", dynamic_ncols=True)
 
@@ -94,10 +99,10 @@ class TrainingLog:
         if not self._is_chief:
             return
         self._lines.append(numbers)
-        with self._events.as_default():
+        with _writing(self._events_dir), self._events.as_default():
             for name, value in numbers.items():
                 tf.summary.scalar(name, value, step=int(numbers["step"]))
-        self._events.flush()
+            self._events.flush()
         if self._bar is None:
             logging.info("%s", self._line(numbers, seconds_left))
         else:
@@ -113,7 +118,8 @@ class TrainingLog:
         if self._bar is not None:
             self._bar.close()
         if self._is_chief:
-            self._events.close()
+            with _writing(self._events_dir):
+                self._events.close()
 
     def _line(self, numbers: Mapping[str, float | int], seconds_left: float) -> str:
         minutes, seconds = divmod(round(seconds_left), 60)

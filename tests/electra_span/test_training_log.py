@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span.training_log import JsonLines, TrainingLog, TrainingLogError
+from tests.tiny_run import limited_file_size
 
 LINES = [{"step": step, "mlm_loss": step / 3, "disc_loss": 1e-7 * step} for step in (10, 20, 30)]
 
@@ -64,6 +65,11 @@ def test_garbage_between_lines_is_passed_over(tmp_path, garbage):
 def test_full_disk_is_an_error_that_names_the_file():
     with pytest.raises(TrainingLogError, match=r"cannot write /dev/full: No space left"):
         _log(pathlib.Path("/dev/full"))
+
+
+def test_full_disk_is_an_error_for_events_too(tmp_path):
+    with limited_file_size(16), pytest.raises(TrainingLogError, match=r"cannot write .*/events: .*/events/"):
+        TrainingLog(tmp_path, first_step=0, num_train_steps=40, is_chief=True)
 
 
 def test_a_window_goes_to_lines_events_and_progress(tmp_path, caplog):
