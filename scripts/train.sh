@@ -22,13 +22,14 @@ repository=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 
 # Learns visibly from the default corpus in minutes on two cores.
 tiny_recipe='{
-    "max_seq_length": 128, "embedding_size": 128, "generator_hidden_size": 0.5,
+    "max_seq_length": 32, "embedding_size": 128, "generator_hidden_size": 0.5,
     "model_hparam_overrides": {
-        "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 512
+        "hidden_size": 128, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 512,
+        "initializer_range": 0.05, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0
     },
-    "train_batch_size": 64, "eval_batch_size": 64, "learning_rate": 1e-3, "num_warmup_steps": 80,
-    "num_train_steps": 800, "save_checkpoints_steps": 200, "log_steps": 20,
-    "num_eval_examples": 320, "eval_every_steps": 200
+    "train_batch_size": 128, "eval_batch_size": 128, "learning_rate": 1e-3, "num_warmup_steps": 60,
+    "num_train_steps": 1000, "save_checkpoints_steps": 200, "log_steps": 20,
+    "num_eval_examples": 1000, "eval_every_steps": 200
 }'
 hparams=${HPARAMS:-$tiny_recipe}
 model_name=${MODEL_NAME:-tiny}
