@@ -61,7 +61,7 @@ def make_step(config: PretrainingConfig, execution: Execution) -> TrainStep:
         optimizer = AdamW(
             model.trainable_variables,
             weight_decay_rate=config.weight_decay_rate,
-            compile_update=execution.compile_step or execution.compile_kernels,
+            compile_from=execution.compile_updates_from,
         )
     loss_function = make_loss_function(
         model,

@@ -1,6 +1,7 @@
 """Which devices a run uses, and the settings that follow from them."""
 
 import contextlib
+import math
 import os
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,6 +26,11 @@ class Execution(NamedTuple):
     compile_step: bool
     compile_kernels: bool
     skips_padding: bool
+
+    @property
+    def compile_updates_from(self) -> float:
+        """Elements from which on a variable's update is compiled: a loop for a few is not worth its launch on a CPU."""
+        return 0 if self.compile_step else 2**15 if self.compile_kernels else math.inf
 
 
 def make_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:

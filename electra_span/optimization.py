@@ -4,6 +4,7 @@ Sources: Clark et al. 2020, appendices A and B; Clark et al.'s code, where it di
 """
 
 import functools
+import math
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,9 +23,6 @@ _DECAYED = {
     "gamma": False,
     "beta": False,
 }
-
-# Elements from which on a variable's update is worth the launch of a compiled loop, about 0.2 ms.
-_LARGE = 2**15
 
 
 def is_decayed(path: str) -> bool:
@@ -88,7 +86,7 @@ class AdamW(tf.Module):
         variables: what is trained.
         weight_decay_rate: for the variables that `is_decayed` names.
         rate_of: a factor on the learning rate for each path; by default 1.
-        compile_update: have XLA compile the update of a large variable into one loop.
+        compile_from: elements from which on XLA compiles a variable's update, all of them together; by default none's.
     """
 
     def __init__(
@@ -100,50 +98,56 @@ class AdamW(tf.Module):
         beta_2: float = 0.999,
         epsilon: float = 1e-6,
         rate_of: Callable[[str], float] = lambda path: 1.0,
-        compile_update: bool = False,
+        compile_from: float = math.inf,
     ) -> None:
         super().__init__()
         self._trained = [variable.value for variable in variables]
         self._rates = [rate_of(variable.path) for variable in variables]
         self._decays = [weight_decay_rate * is_decayed(variable.path) for variable in variables]
-        self._updated: Any = functools.partial(_updated, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        self._updated_large = tf.function(self._updated, jit_compile=True) if compile_update else self._updated
         self.first_moments = {v.path: self._slot(v.value) for v in variables}
         self.second_moments = {v.path: self._slot(v.value) for v in variables}
+        self._updated: Any = functools.partial(_updated, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+        self._updated_compiled = tf.function(self._updated, jit_compile=True, autograph=False)
+        self._compiled_from = compile_from
 
-    def apply(self, gradients: Sequence[tf.Tensor], learning_rate: tf.Tensor, *, when: tf.Tensor | bool = True) -> None:
+    def apply(
+        self,
+        gradients: Sequence[tf.Tensor],
+        learning_rate: tf.Tensor,
+        *,
+        factor: tf.Tensor | float = 1.0,
+        when: tf.Tensor | bool = True,
+    ) -> None:
         """Updates all variables once. To be called outside of replicas, with the gradients that all of them share.
 
         Args:
             gradients: dense, one a variable, equal on all replicas.
             learning_rate: float32 [].
+            factor: float32 [], on all gradients.
             when: bool []; where False, everything stays as it is, whatever the gradients.
         """
+        states = list(
+            zip(self._trained, self.first_moments.values(), self.second_moments.values(), gradients, strict=True)
+        )
+        scalars = (learning_rate, tf.convert_to_tensor(factor), tf.convert_to_tensor(when))
         strategy = tf.distribute.get_strategy()
-        moments = zip(self.first_moments.values(), self.second_moments.values(), strict=True)
-        for variable, gradient, (first, second), rate, decay in zip(
-            self._trained, gradients, moments, self._rates, self._decays, strict=True
-        ):
-            arguments = (first, second, gradient, learning_rate * rate, decay, when)
-            strategy.extended.update(variable, self._update, args=arguments, group=True)
+        strategy.extended.update(self._trained[0], self._update, args=(states, scalars), group=True)
 
     def _update(
-        self,
-        variable: tf.Variable,
-        first: tf.Variable,
-        second: tf.Variable,
-        gradient: tf.Tensor,
-        learning_rate: tf.Tensor,
-        decay: float,
-        when: tf.Tensor | bool,
+        self, first: tf.Variable, states: list[tuple[tf.Variable, ...]], scalars: tuple[tf.Tensor, ...]
     ) -> None:
-        """Updates one variable on one device."""
-        targets = (variable, first, second)
-        before = [target.read_value() for target in targets]
-        updated: Any = self._updated_large if variable.shape.num_elements() >= _LARGE else self._updated
-        values = updated(*before, gradient, learning_rate, tf.constant(decay), tf.convert_to_tensor(when))
-        for target, value in zip(targets, values, strict=True):
-            target.assign(value)
+        """Updates all variables on one device, which is the first one's."""
+        del first
+        is_large = [state[0].shape.num_elements() >= self._compiled_from for state in states]
+        for group, updated in ((False, self._updated), (True, self._updated_compiled)):
+            chosen = [index for index, large in enumerate(is_large) if large == group]
+            if not chosen:
+                continue
+            before = [[tf.convert_to_tensor(tensor) for tensor in states[index]] for index in chosen]
+            rates = [(self._rates[index], self._decays[index]) for index in chosen]
+            for index, after in zip(chosen, updated(before, rates, *scalars), strict=True):
+                for target, value in zip(states[index], after, strict=False):
+                    target.assign(value)
 
     @staticmethod
     def _slot(variable: tf.Variable) -> tf.Variable:
@@ -151,20 +155,29 @@ class AdamW(tf.Module):
 
 
 def _updated(
-    weight: tf.Tensor,
-    first: tf.Tensor,
-    second: tf.Tensor,
-    gradient: tf.Tensor,
+    states: list[list[tf.Tensor]],
+    rates: list[tuple[float, float]],
     learning_rate: tf.Tensor,
-    decay: tf.Tensor,
+    factor: tf.Tensor,
     when: tf.Tensor,
     *,
     beta_1: float,
     beta_2: float,
     epsilon: float,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Returns a weight and its moments after one update, or as they were."""
-    new_first = beta_1 * first + (1.0 - beta_1) * gradient
-    new_second = beta_2 * second + (1.0 - beta_2) * tf.square(gradient)
-    new_weight = weight - learning_rate * (new_first / (tf.sqrt(new_second) + epsilon) + decay * weight)
-    return tf.where(when, new_weight, weight), tf.where(when, new_first, first), tf.where(when, new_second, second)
+) -> list[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+    """Returns weights and moments after one update, or as they were.
+
+    Args:
+        states: weight, moments and gradient of each variable.
+        rates: each one's factor on the learning rate, and its decay.
+        learning_rate, factor, when: see `AdamW.apply`.
+    """
+    after = []
+    for (weight, first, second, gradient), (rate, decay) in zip(states, rates, strict=True):
+        scaled = gradient * factor
+        new_first = beta_1 * first + (1.0 - beta_1) * scaled
+        new_second = beta_2 * second + (1.0 - beta_2) * tf.square(scaled)
+        update = new_first / (tf.sqrt(new_second) + epsilon) + decay * weight
+        new = (weight - learning_rate * rate * update, new_first, new_second)
+        after.append(tuple(tf.where(when, *pair) for pair in zip(new, (weight, first, second), strict=True)))
+    return after

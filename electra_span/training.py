@@ -81,6 +81,8 @@ def make_train_step(
     trained = [variable.value for variable in variables]
     num_parts = strategy.num_replicas_in_sync * num_accumulation_steps
 
+    norm_of = tf.function(tf.linalg.global_norm, jit_compile=compile_step, autograph=False)
+
     @tf.function(jit_compile=compile_step, autograph=False)
     def gradients_of(part: Any, whole: Any, part_seed: tf.Tensor, scale: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -100,8 +102,7 @@ def make_train_step(
 
         gradients, sums = _accumulate(part_gradients, num_accumulation_steps)
         gradients, sums = context.all_reduce("sum", (gradients, sums))
-        gradients, norm = tf.clip_by_global_norm([gradient / scale for gradient in gradients], clip_norm)
-        return gradients, norm, sums
+        return gradients, norm_of(gradients) / scale, sums
 
     @tf.function(autograph=False)
     def train_step(batch: Any, step: tf.Tensor) -> StepResult:
@@ -111,7 +112,8 @@ def make_train_step(
         sums |= {"gradient_norm": norm, "num_steps": tf.ones([])}
         is_finite = _all_finite(sums)
         with strategy.scope():
-            optimizer.apply(gradients, learning_rate(step), when=is_finite)
+            factor = clip_norm / tf.maximum(norm, clip_norm) / scale
+            optimizer.apply(gradients, learning_rate(step), factor=factor, when=is_finite)
             if loss_scale is not None:
                 loss_scale.update(is_finite)
         return StepResult(is_finite, {name: tf.where(is_finite, value, 0.0) for name, value in sums.items()})

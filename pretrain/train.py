@@ -96,7 +96,7 @@ class Run:
             optimizer = AdamW(
                 self.model.trainable_variables,
                 weight_decay_rate=config.weight_decay_rate,
-                compile_update=self.execution.compile_step or self.execution.compile_kernels,
+                compile_from=self.execution.compile_updates_from,
             )
             loss_scale = LossScale() if self.execution.dtype == "mixed_float16" else None
         iterator = iter(self._training_batches())

@@ -55,7 +55,8 @@ class Embeddings(keras.layers.Layer):
         )
         x = layer_norm(x, self.norm.gamma, self.norm.beta, epsilon=self.norm.epsilon)
         x, rate = tf.cast(x, self.compute_dtype), self.config.hidden_dropout_prob
-        return dropout(x, *dropout_bits(tf.shape(x), dropout_seed, rate) or (None,), rate=rate)
+        (bits,) = dropout_bits(dropout_seed, (tf.shape(x), rate))
+        return dropout(x, *bits, rate=rate)
 
     def logits(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns the product of vectors [M, E] with every word's embedding: float32 [M, V]."""

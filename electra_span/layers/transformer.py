@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
-from electra_span.layers.kernels import Kernels, dropout_bits
+from electra_span.layers.kernels import Kernels
 from electra_span.layers.packing import Packing
 
 
@@ -44,7 +44,7 @@ class TransformerBlock(keras.layers.Layer):
         self.output_norm.build(hidden)
 
     def call(
-        self, x: tf.Tensor, *, mask_bias: tf.Tensor, packing: Packing, dropout_seeds: tf.Tensor | None = None
+        self, x: tf.Tensor, *, mask_bias: tf.Tensor, packing: Packing, dropout_seed: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Returns the block's output, of x's shape and dtype.
 
@@ -52,15 +52,21 @@ class TransformerBlock(keras.layers.Layer):
             x: the packed tokens [T, H].
             mask_bias: float32 [B, 1, 1, L], added to the attention scores: 0, or far below it where a token is padding.
             packing: where the T tokens stand in [B, L].
-            dropout_seeds: int32 [3, 2], or None for no dropout.
+            dropout_seed: int32 [2], or None for no dropout.
         """
-        seeds = [None] * 3 if dropout_seeds is None else tf.unstack(dropout_seeds, num=3)
-        context = self._attend(x, mask_bias, packing, seeds[0])
-        x = self._close(context, x, self.attention_output, self.attention_norm, seeds[1])
+        config = self.config
+        batch, length = tf.unstack(packing.shape)
+        of_scores = tf.stack([batch, config.num_attention_heads, length, length])
+        hidden = (tf.shape(x), config.hidden_dropout_prob)
+        attention_bits, *bits = self.kernels.dropout_bits(
+            dropout_seed, (of_scores, config.attention_probs_dropout_prob), hidden, hidden
+        )
+        context = self._attend(x, mask_bias, packing, attention_bits)
+        x = self._close(context, x, self.attention_output, self.attention_norm, bits[0])
         wide = self.kernels.bias_gelu(tf.matmul(x, self.intermediate.kernel), self.intermediate.bias)
-        return self._close(wide, x, self.output_dense, self.output_norm, seeds[2])
+        return self._close(wide, x, self.output_dense, self.output_norm, bits[1])
 
-    def _attend(self, x: tf.Tensor, mask_bias: tf.Tensor, packing: Packing, seed: tf.Tensor | None) -> tf.Tensor:
+    def _attend(self, x: tf.Tensor, mask_bias: tf.Tensor, packing: Packing, bits: tuple[tf.Tensor, ...]) -> tf.Tensor:
         """Returns the attended values of every token [T, H]."""
         projections = (self.query, self.key, self.value)
         kernel = tf.concat([layer.kernel for layer in projections], axis=1)
@@ -69,11 +75,10 @@ class TransformerBlock(keras.layers.Layer):
         head_size = self.config.hidden_size // num_heads
 
         projected = packing.unpack(tf.nn.bias_add(tf.matmul(x, kernel), bias))  # [B, L, 3H]
-        batch, length = tf.unstack(tf.shape(projected))[:2]
+        batch, length = tf.unstack(packing.shape)
         split = tf.reshape(projected, [batch, length, 3, num_heads, head_size])
         query, key, value = tf.unstack(tf.transpose(split, [2, 0, 3, 1, 4]))  # [B, A, L, H/A] each
         scores = tf.matmul(query, key, transpose_b=True)  # [B, A, L, L]
-        bits = dropout_bits(tf.shape(scores), seed, rate)
         probs = self.kernels.attention_probs(scores, mask_bias, *bits, scale=head_size**-0.5, rate=rate)
         context = tf.transpose(tf.matmul(probs, value), [0, 2, 1, 3])  # [B, L, A, H/A]
         return packing.pack(tf.reshape(context, [batch, length, self.config.hidden_size]))
@@ -84,11 +89,10 @@ class TransformerBlock(keras.layers.Layer):
         residual: tf.Tensor,
         dense: keras.layers.Dense,
         norm: keras.layers.LayerNormalization,
-        seed: tf.Tensor | None,
+        bits: tuple[tf.Tensor, ...],
     ) -> tf.Tensor:
         """Returns norm(dropout(dense(x)) + residual): how both halves of the block end."""
         rate = self.config.hidden_dropout_prob
-        bits = dropout_bits(tf.shape(residual), seed, rate)
         return self.kernels.residual_norm(
             tf.matmul(x, dense.kernel),
             dense.bias,

@@ -1,6 +1,7 @@
 """Six training steps against those of the original, from the same weights on the same batches and draws."""
 
 import json
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,8 @@ def trained(golden, request):
     model = _load_model(folder, meta, compile_kernels=is_compiled, skips_padding=is_compiled)
     settings = meta["optimizer"]
     variables = model.trainable_variables
-    optimizer = AdamW(variables, weight_decay_rate=settings["weight_decay_rate"], compile_update=is_compiled)
+    decay, compile_from = settings["weight_decay_rate"], 100 if is_compiled else math.inf
+    optimizer = AdamW(variables, weight_decay_rate=decay, compile_from=compile_from)
 
     def learning_rate(step):
         return learning_rate_at(

@@ -56,7 +56,7 @@ def _arguments(name, dtype, with_dropout):
         tensors = [tf.cast(_normal(*shape, seed=seed), dtype) for seed, shape in enumerate([(7, 12), (12,), (7, 12)])]
         tensors += [tf.constant(1 + _normal(12, seed=3)), tf.constant(_normal(12, seed=4))]
         constants = {"epsilon": EPSILON}
-    bits = dropout_bits(tf.shape(tensors[0]), tf.constant([3, 4]), RATE) if with_dropout else ()
+    (bits,) = dropout_bits(tf.constant([3, 4]) if with_dropout else None, (tf.shape(tensors[0]), RATE))
     return [*tensors, *bits], {**constants, "rate": RATE}
 
 
@@ -71,7 +71,7 @@ def _value_and_gradients(kernel, tensors, constants):
 
 @pytest.mark.parametrize("with_dropout", [False, True])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("bfloat16", 1 / 64)])
-@pytest.mark.parametrize("name", plain_kernels()._fields)
+@pytest.mark.parametrize("name", ["bias_gelu", "residual_norm", "attention_probs"])
 def test_compiled_kernels_equal_plain_ones_in_value_and_gradient(name, dtype, tolerance, with_dropout):
     tensors, constants = _arguments(name, dtype, with_dropout)
     plain = _value_and_gradients(getattr(plain_kernels(), name), tensors, constants)
@@ -95,7 +95,7 @@ def test_masked_positions_have_exactly_no_attention(dtype):
 @pytest.mark.parametrize("rate", [0.1, 0.5])
 def test_dropout_drops_its_share_and_keeps_the_mean(rate):
     shape = (401, 503)
-    (bits,) = dropout_bits(tf.constant(shape), tf.constant([1, 2]), rate)
+    ((bits,),) = dropout_bits(tf.constant([1, 2]), (tf.constant(shape), rate))
     dropped = dropout(tf.ones(shape), bits, rate=rate).numpy()
     deviation = np.sqrt(rate * (1 - rate) / dropped.size)
     assert abs(np.mean(dropped == 0) - rate) < 3 * deviation + 2**-17  # the rate itself is rounded to 16 bits
@@ -104,21 +104,36 @@ def test_dropout_drops_its_share_and_keeps_the_mean(rate):
 
 
 def test_dropout_in_rows_and_columns_is_independent():
-    (bits,) = dropout_bits(tf.constant([300, 400]), tf.constant([1, 2]), 0.5)
+    ((bits,),) = dropout_bits(tf.constant([1, 2]), (tf.constant([300, 400]), 0.5))
     dropped = dropout(tf.ones([300, 400]), bits, rate=0.5).numpy() - 1  # -1 or 1
     for other in (np.roll(dropped, 1, axis=1), np.roll(dropped, 1, axis=0), np.roll(dropped, 2, axis=1)):
         assert abs(np.mean(dropped * other)) < 4 / np.sqrt(dropped.size)
 
 
 def test_the_same_seed_drops_the_same_and_another_does_not():
-    shape = tf.constant([7, 9, 5])
-    first, again, other = (dropout_bits(shape, tf.constant(seed), RATE)[0] for seed in ([1, 2], [1, 2], [1, 3]))
+    wanted = (tf.constant([7, 9, 5]), RATE)
+    first, again, other = (dropout_bits(tf.constant(seed), wanted)[0][0] for seed in ([1, 2], [1, 2], [1, 3]))
     np.testing.assert_array_equal(first, again)
     assert np.any(first.numpy() != other.numpy())
 
 
 def test_no_seed_or_a_rate_of_0_draws_nothing_and_drops_nothing():
-    assert dropout_bits(tf.constant([3, 4]), None, RATE) == ()
-    assert dropout_bits(tf.constant([3, 4]), tf.constant([1, 2]), 0.0) == ()
+    shape, seed = tf.constant([3, 4]), tf.constant([1, 2])
+    assert dropout_bits(None, (shape, RATE)) == [()]
+    assert dropout_bits(seed, (shape, 0.0)) == [()]
+    assert [len(bits) for bits in dropout_bits(seed, (shape, RATE), (shape, 0.0), (shape, RATE))] == [1, 0, 1]
     x = tf.constant(_normal(3, 4))
     np.testing.assert_array_equal(dropout(x, None, rate=RATE), x)
+
+
+@pytest.mark.parametrize("kernels", [plain_kernels(), compiled_kernels()], ids=["plain", "compiled"])
+def test_several_dropouts_of_one_seed_are_independent_and_the_same_compiled_or_not(kernels):
+    shapes = [(2, 3, 7, 7), (41, 53), (41, 53)]
+    wanted = [(tf.constant(shape), RATE) for shape in shapes]
+    drawn = kernels.dropout_bits(tf.constant([1, 2]), *wanted)
+    expected = dropout_bits(tf.constant([1, 2]), *wanted)
+    assert [tuple(bits.shape) for (bits,) in drawn] == shapes
+    for (bits,), (plain,) in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(bits, plain)
+    first, second = (bits.numpy().ravel().astype(float) for (bits,) in drawn[1:])
+    assert abs(np.corrcoef(first, second)[0, 1]) < 4 / np.sqrt(first.size)
