@@ -1,287 +1,37 @@
-"""Pretraining from a configuration: the only place where data, models, objective and training meet."""
+"""Pretraining and its evaluation from a configuration, to checkpoints, logs, results and published models."""
 
 import contextlib
-import functools
 import itertools
 import json
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from configure_pretraining import PretrainingConfig
-from electra_span.checkpoints import CheckpointError, Checkpoints
-from electra_span.command_line import read_json_file
-from electra_span.config import HparamError
-from electra_span.devices import is_chief, make_strategy, resolve_execution
+from electra_span.checkpoints import CheckpointError
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
-from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.pretrained import save_pretrained
-from electra_span.tokenization import Tokenizer, load_tokenizer
-from electra_span.training import LossScale, make_evaluation_step, make_train_step
 from electra_span.training_log import JsonLines, TrainingLog
-from pretrain.input_pipeline import evaluation_dataset, training_dataset
-from pretrain.manifest import read_manifest
-from pretrain.masking import MaskingConfig
-from pretrain.metrics import summarize
-from pretrain.model import PretrainingModel, build_model, make_loss_function
-from pretrain.objective import corrupt_batch
-from pretrain.records import RecordError, check_records, find_corruption, input_files
+from pretrain.records import RecordError, find_corruption
+from pretrain.run import Run
 
 _SKIPS_OF_FLOAT16 = 50  # halvings of the loss scale in a row before a run is given up
 
 
-class Run:
-    """One configured run: its files, tokenizer, devices and models.
-
-    Args:
-        config: the effective configuration.
-
-    Raises:
-        UserError: vocabulary, records and configuration do not fit, or the folder holds another run.
-    """
-
-    def __init__(self, config: PretrainingConfig) -> None:
-        self.config = config
-        self.model_dir = pathlib.Path(config.model_dir)
-        self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
-        self.is_chief = is_chief(self.strategy)
-        self.files = input_files(config.pretrain_tfrecords)
-        self.evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else self.files
-        self.tokenizer = _load_tokenizer(config, self.files)
-        for files in (self.files, self.evaluation_files):
-            check_records(files, max_seq_length=config.max_seq_length, tokenizer=self.tokenizer)
-        self._check_folder()
-
-        keras.utils.set_random_seed(config.seed)
-        self.execution = resolve_execution(config.precision, config.xla)
-        logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
-        self._check_batch_sizes()
-        with self.strategy.scope():
-            self.model = _build_model(config, self.execution)
-        self._loss_function = make_loss_function(
-            self.model,
-            gen_weight=config.gen_weight,
-            disc_weight=config.disc_weight,
-            compile_kernels=self.execution.compile_kernels,
-        )
-        self.evaluation_step = make_evaluation_step(
-            lambda batch: self._loss_function(batch, batch, None)[1],
-            strategy=self.strategy,
-            compile_step=self.execution.compile_step,
-        )
-
-    def evaluate(self) -> dict[str, float]:
-        """Returns the numbers of `summarize` on the evaluation set, at the current weights."""
-        config = self.config
-        batches = evaluation_dataset(
-            self.evaluation_files,
-            batch_size=config.eval_batch_size,
-            num_held_out=config.num_held_out,
-            **self._data_settings(),
-        )
-        totals = WindowSums()
-        for batch in batches.take(config.num_eval_steps):
-            totals.add(self.evaluation_step(batch))
-        return self.summarize(totals.take())
-
-    def train(self) -> None:
-        """Trains from the last checkpoint to the end, evaluating on the way, and publishes both models."""
-        config = self.config
-        with self.strategy.scope():
-            optimizer = AdamW(
-                self.model.trainable_variables,
-                weight_decay_rate=config.weight_decay_rate,
-                compile_from=self.execution.compile_updates_from,
-            )
-            loss_scale = LossScale() if self.execution.dtype == "mixed_float16" else None
-        iterator = iter(self._training_batches())
-        window = WindowSums()
-        state = {"optimizer": optimizer, "iterator": iterator, "window": window}
-        checkpoints = self.checkpoints(**state, **({"loss_scale": loss_scale} if loss_scale else {}))
-        first_step = checkpoints.restore_latest() or 0
-        logging.info("training from step %d to %d", first_step, config.num_train_steps)
-        self._write_config()
-        log = TrainingLog(
-            self.model_dir, first_step=first_step, num_train_steps=config.num_train_steps, is_chief=self.is_chief
-        )
-        loop = TrainingLoop(
-            self._train_step(optimizer, loss_scale),
-            checkpoints=checkpoints,
-            window=window,
-            log=log,
-            settings=self._loop_settings(),
-            summarize=self._summarize_window,
-            evaluate=self._evaluate_during_training,
-            rescue_dir=self.model_dir / "checkpoints" if self.is_chief else None,
-        )
-        evaluated_steps = {line["step"] for line in self._evaluations.read()}
-        if self.is_chief:
-            self._evaluations.cut_after(first_step)
-        try:
-            loop.run(iterator, first_step, is_evaluated=first_step in evaluated_steps)
-        finally:
-            log.close()
-        self.publish()
-
-    def publish(self) -> None:
-        """Writes the models in their published form, and the last evaluation as the run's results."""
-        if not self.is_chief:
-            return
-        parts = {"discriminator": self.model.discriminator, "generator": self.model.generator}
-        for name, part in parts.items():
-            if part is not None:
-                save_pretrained(part, self.tokenizer, self.model_dir / name)
-                logging.info("wrote %s", self.model_dir / name)
-        evaluations = self._evaluations.read()
-        if evaluations:
-            self.write_results(evaluations[-1])
-
-    def write_results(self, results: dict[str, float]) -> None:
-        """Writes evaluation results as JSON and, as the original, as text."""
-        path = pathlib.Path(self.config.results_json)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-        text = "".join(f"{name} = {value}\n" for name, value in results.items())
-        pathlib.Path(self.config.results_txt).write_text(text, encoding="utf-8")
-        logging.info("wrote %s", path)
-
-    def checkpoints(self, **state: Any) -> Checkpoints:
-        """Returns the checkpoints of the run's folder; without state, to read weights only."""
-        return Checkpoints(
-            self.model_dir / "checkpoints",
-            self.model.variables,
-            num_kept=self.config.keep_checkpoint_max,
-            is_writer=self.is_chief,
-            **state,
-        )
-
-    def summarize(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
-        """Returns the reported numbers of some sums."""
-        return summarize(sums, gen_weight=self.config.gen_weight, disc_weight=self.config.disc_weight)
-
-    @functools.cached_property
-    def _evaluations(self) -> JsonLines:
-        return JsonLines(self.model_dir / "eval_log.jsonl")
-
-    def _check_folder(self) -> None:
-        """Raises HparamError where the folder holds a run of another configuration."""
-        path = self.model_dir / "config.json"
-        if not path.exists():
-            return
-        saved = read_json_file(str(path))
-        try:
-            different = self.config.different_settings(saved)
-        except (HparamError, KeyError) as error:
-            raise HparamError(f"{path} is of no run: {error}; take another --model-name") from error
-        if different:
-            raise HparamError(
-                f"{self.model_dir} holds a run with other values of {', '.join(different)}; "
-                "take another --model-name, or the values in its config.json"
-            )
-
-    def _check_batch_sizes(self) -> None:
-        """Raises HparamError where a batch cannot be divided among replicas and accumulation steps."""
-        replicas, config = self.strategy.num_replicas_in_sync, self.config
-        multiples = {
-            "train_batch_size": replicas * config.gradient_accumulation_steps,
-            "eval_batch_size": replicas,
-        }
-        for name, multiple in multiples.items():
-            if getattr(config, name) % multiple:
-                raise HparamError(
-                    f"{name} must be a multiple of {multiple}, with {replicas} devices. "
-                    f"Received: {getattr(config, name)}"
-                )
-
-    def _write_config(self) -> None:
-        if self.is_chief:
-            self.model_dir.mkdir(parents=True, exist_ok=True)
-            partial = self.model_dir / "config.json.partial"
-            partial.write_text(self.config.to_json(), encoding="utf-8")
-            partial.replace(self.model_dir / "config.json")
-
-    def _data_settings(self) -> dict[str, Any]:
-        """Returns what training and evaluation data share."""
-        config, tokenizer = self.config, self.tokenizer
-        masking = MaskingConfig(
-            mask_prob=config.mask_prob,
-            max_predictions_per_seq=config.max_predictions_per_seq,
-            mask_id=tokenizer.mask_id,
-            special_ids=(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id),
-        )
-        return {"max_seq_length": config.max_seq_length, "masking": masking, "seed": config.seed}
-
-    def _training_batches(self) -> tf.data.Dataset:
-        config = self.config
-        return training_dataset(
-            self.files,
-            batch_size=config.train_batch_size,
-            num_held_out=config.num_held_out,
-            shuffle_buffer_size=config.shuffle_buffer_size,
-            **self._data_settings(),
-        )
-
-    def _train_step(self, optimizer: AdamW, loss_scale: LossScale | None) -> Any:
-        config = self.config
-        return make_train_step(
-            self._loss_function,
-            self.model.trainable_variables,
-            optimizer,
-            strategy=self.strategy,
-            learning_rate=self._learning_rate,
-            seed=config.seed,
-            num_accumulation_steps=config.gradient_accumulation_steps,
-            compile_step=self.execution.compile_step,
-            loss_scale=loss_scale,
-        )
-
-    def _learning_rate(self, step: tf.Tensor) -> tf.Tensor:
-        config = self.config
-        return learning_rate_at(
-            step,
-            peak=config.learning_rate,
-            num_train_steps=config.num_train_steps,
-            num_warmup_steps=config.num_warmup_steps,
-            decay_power=config.lr_decay_power,
-        )
-
-    def _loop_settings(self) -> LoopSettings:
-        config = self.config
-        return LoopSettings(
-            num_train_steps=config.num_train_steps,
-            log_steps=config.log_steps,
-            save_steps=config.save_checkpoints_steps,
-            evaluate_steps=config.eval_every_steps,
-            max_skipped_steps=_SKIPS_OF_FLOAT16 if self.execution.dtype == "mixed_float16" else 0,
-            batch_tokens=config.train_batch_size * config.max_seq_length,
-        )
-
-    def _summarize_window(self, sums: dict[str, np.ndarray], step: int) -> dict[str, float]:
-        rate = float(self._learning_rate(tf.constant(step - 1, tf.int64)))
-        norm = float(sums["gradient_norm"]) / max(float(sums["num_steps"]), 1.0)
-        return {**self.summarize(sums), "gradient_norm": norm, "learning_rate": rate}
-
-    def _evaluate_during_training(self, step: int) -> None:
-        numbers = {"step": step, **self.evaluate()}
-        if self.is_chief:
-            self._evaluations.append(numbers)
-        logging.info("evaluation at step %d: %s", step, json.dumps(numbers))
-
-
 def train(config: PretrainingConfig) -> None:
-    """Pretrains as configured; goes on where an earlier run in the same folder stopped.
+    """Pretrains as configured; goes on where an earlier run in the same folder stopped, and publishes both models.
 
     Raises:
         UserError: one line that says what is wrong with input, configuration or folder.
     """
     run = Run(config)
-    with _naming_damaged_records(run.files, run.evaluation_files):
-        run.train()
+    with _naming_damaged_records(run):
+        _train(run)
+    if run.is_chief:
+        _publish(run)
 
 
 def evaluate(config: PretrainingConfig) -> dict[str, float]:
@@ -294,46 +44,107 @@ def evaluate(config: PretrainingConfig) -> dict[str, float]:
     step = run.checkpoints().restore_latest()
     if step is None:
         raise CheckpointError(f"{run.model_dir} holds no checkpoint; train first (do_train)")
-    with _naming_damaged_records(run.evaluation_files):
+    with _naming_damaged_records(run):
         results = {"step": step, **run.evaluate()}
-    run.write_results(results)
+    _write_results(run, results)
     return results
 
 
+def _train(run: Run) -> None:
+    """Trains from the last checkpoint to the end, evaluating on the way."""
+    config = run.config
+    optimizer, loss_scale = run.make_optimizer()
+    iterator, window = iter(run.training_batches()), WindowSums()
+    state = {"optimizer": optimizer, "iterator": iterator, "window": window}
+    checkpoints = run.checkpoints(**state, **({"loss_scale": loss_scale} if loss_scale else {}))
+    first_step = checkpoints.restore_latest() or 0
+    logging.info("training from step %d to %d", first_step, config.num_train_steps)
+    if run.is_chief:
+        _write_config(run)
+    evaluations = _evaluations(run)
+    evaluated_steps = {line["step"] for line in evaluations.read()}
+    if run.is_chief:
+        evaluations.cut_after(first_step)
+    log = TrainingLog(
+        run.model_dir, first_step=first_step, num_train_steps=config.num_train_steps, is_chief=run.is_chief
+    )
+
+    def summarize_window(sums: dict[str, np.ndarray], step: int) -> dict[str, float]:
+        rate = float(run.learning_rate(tf.constant(step - 1, tf.int64)))
+        norm = float(sums["gradient_norm"]) / max(float(sums["num_steps"]), 1.0)
+        return {**run.summarize(sums), "gradient_norm": norm, "learning_rate": rate}
+
+    def evaluate_and_note(step: int) -> None:
+        numbers = {"step": step, **run.evaluate()}
+        if run.is_chief:
+            evaluations.append(numbers)
+        logging.info("evaluation at step %d: %s", step, json.dumps(numbers))
+
+    loop = TrainingLoop(
+        run.make_train_step(optimizer, loss_scale),
+        checkpoints=checkpoints,
+        window=window,
+        log=log,
+        settings=_loop_settings(run),
+        summarize=summarize_window,
+        evaluate=evaluate_and_note,
+        rescue_dir=run.model_dir / "checkpoints" if run.is_chief else None,
+    )
+    with contextlib.closing(log):
+        loop.run(iterator, first_step, is_evaluated=first_step in evaluated_steps)
+
+
+def _loop_settings(run: Run) -> LoopSettings:
+    config = run.config
+    return LoopSettings(
+        num_train_steps=config.num_train_steps,
+        log_steps=config.log_steps,
+        save_steps=config.save_checkpoints_steps,
+        evaluate_steps=config.eval_every_steps,
+        max_skipped_steps=_SKIPS_OF_FLOAT16 if run.execution.dtype == "mixed_float16" else 0,
+        batch_tokens=config.train_batch_size * config.max_seq_length,
+    )
+
+
+def _write_config(run: Run) -> None:
+    run.model_dir.mkdir(parents=True, exist_ok=True)
+    partial = run.model_dir / "config.json.partial"
+    partial.write_text(run.config.to_json(), encoding="utf-8")
+    partial.replace(run.model_dir / "config.json")
+
+
+def _publish(run: Run) -> None:
+    """Writes the models in their published form, and the last evaluation as the run's results."""
+    parts = {"discriminator": run.model.discriminator, "generator": run.model.generator}
+    for name, part in parts.items():
+        if part is not None:
+            save_pretrained(part, run.tokenizer, run.model_dir / name)
+            logging.info("wrote %s", run.model_dir / name)
+    evaluations = _evaluations(run).read()
+    if evaluations:
+        _write_results(run, evaluations[-1])
+
+
+def _write_results(run: Run, results: dict[str, float]) -> None:
+    """Writes evaluation results as JSON and, as the original, as text."""
+    path = pathlib.Path(run.config.results_json)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    text = "".join(f"{name} = {value}\n" for name, value in results.items())
+    pathlib.Path(run.config.results_txt).write_text(text, encoding="utf-8")
+    logging.info("wrote %s", path)
+
+
+def _evaluations(run: Run) -> JsonLines:
+    """Returns the file of the evaluations made during training."""
+    return JsonLines(run.model_dir / "eval_log.jsonl")
+
+
 @contextlib.contextmanager
-def _naming_damaged_records(*files: list[str]) -> Iterator[None]:
-    """Raises RecordError, naming file and offset, where TensorFlow meets a damaged record of these files."""
+def _naming_damaged_records(run: Run) -> Iterator[None]:
+    """Raises RecordError, naming file and offset, where TensorFlow meets a damaged record of the run's files."""
     try:
         yield
     except tf.errors.DataLossError as error:
-        raise RecordError(find_corruption(sorted({*itertools.chain(*files)})) or str(error)) from error
-
-
-def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
-    """Returns the tokenizer that the records were built with, as far as their manifest tells."""
-    manifest = read_manifest(pathlib.Path(files[0]).parent)
-    strip_accents = None if manifest is None else manifest["tokenizer"].get("strip_accents")
-    tokenizer = load_tokenizer(config.vocab_file, do_lower_case=config.do_lower_case, strip_accents=strip_accents)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise HparamError(
-            f"vocab_size must be at least the {tokenizer.vocab_size} entries of {config.vocab_file}. "
-            f"Received: {config.vocab_size}"
-        )
-    return tokenizer
-
-
-def _build_model(config: PretrainingConfig, execution: Any) -> PretrainingModel:
-    """Returns the model of a configuration."""
-    corrupt = functools.partial(corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct)
-    return build_model(
-        config.discriminator_encoder(),
-        config.generator_encoder(),
-        corrupt=corrupt,
-        electra_objective=config.electra_objective,
-        uniform_generator=config.uniform_generator,
-        untied_generator=config.untied_generator,
-        untied_generator_embeddings=config.untied_generator_embeddings,
-        compile_kernels=execution.compile_kernels,
-        skips_padding=execution.skips_padding,
-        dtype=execution.dtype,
-    )
+        files = sorted({*itertools.chain(run.files, run.evaluation_files)})
+        raise RecordError(find_corruption(files) or str(error)) from error

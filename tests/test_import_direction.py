@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # What of the project each part of it may import, itself aside.
 ALLOWED = {
     "electra_span": set(),
-    "configure_pretraining": {"electra_span"},
+    "configure_pretraining": {"electra_span", "pretrain"},
     "pretrain": {"electra_span", "configure_pretraining"},
     "configure_finetuning": {"electra_span"},
     "finetune": {"electra_span", "configure_finetuning"},
@@ -42,5 +42,7 @@ def test_imports_never_point_upwards(part, file):
 
 
 def test_configuration_of_pretraining_knows_only_config():
-    modules = imported_modules(ROOT / "configure_pretraining.py")
-    assert {name for name in modules if name.split(".")[0] in ALLOWED} == {"electra_span.config"}
+    known = {"electra_span.config", "pretrain.config_rules", "pretrain.recipes"}
+    for file in ("configure_pretraining.py", "pretrain/config_rules.py", "pretrain/recipes.py"):
+        modules = imported_modules(ROOT / file)
+        assert {name for name in modules if name.split(".")[0] in ALLOWED} <= known, file

@@ -1,0 +1,94 @@
+"""What the hparams of pretraining may be, alone and together. Imports no TensorFlow."""
+
+import json
+from typing import Any
+
+from electra_span.config import HparamError, check_choice
+
+_AT_LEAST: dict[str, float] = {
+    "gen_weight": 0, "disc_weight": 0, "lr_decay_power": 0, "weight_decay_rate": 0, "num_warmup_steps": 0, "seed": 0,
+    "num_eval_examples": 0, "eval_every_steps": 0, "num_train_steps": 1, "num_eval_steps": 1, "log_steps": 1,
+    "save_checkpoints_steps": 1, "keep_checkpoint_max": 1, "iterations_per_loop": 1, "shuffle_buffer_size": 1,
+    "train_batch_size": 1, "eval_batch_size": 1, "gradient_accumulation_steps": 1, "num_tpu_cores": 1,
+    "max_predictions_per_seq": 1, "max_seq_length": 3,
+}  # fmt: skip
+_ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size")
+_LARGEST_SEED = 2**31 - 1
+
+# What may change when a run continues in its folder: how long it runs, what it reports and where its files are.
+# `precision` and `xla` change rounding only. All else shapes the model, its input or its optimization; of the two
+# that hold examples out of training, what they come to (`num_held_out`) is compared.
+MAY_CHANGE = frozenset({
+    "model_name", "data_dir", "model_dir", "pretrain_tfrecords", "eval_tfrecords", "vocab_file", "results_txt",
+    "results_pkl", "do_train", "do_eval", "debug", "preset", "num_train_steps", "num_eval_steps", "num_eval_examples",
+    "eval_batch_size", "eval_every_steps", "log_steps", "save_checkpoints_steps", "keep_checkpoint_max", "precision",
+    "xla", "iterations_per_loop", "use_tpu", "num_tpu_cores", "tpu_job_name", "tpu_name", "tpu_zone", "gcp_project",
+})  # fmt: skip
+
+
+def check_values(config: Any) -> None:
+    """Raises HparamError for a value of a PretrainingConfig that is never possible, whatever the others are."""
+    check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
+    if config.xla not in (True, False, "auto"):
+        raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
+    for name, least in _AT_LEAST.items():
+        if getattr(config, name) < least:
+            raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
+    for name in _ABOVE_ZERO:
+        if getattr(config, name) <= 0:
+            raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
+    if not 0 < config.mask_prob < 1:
+        raise HparamError(f"mask_prob must be above 0 and below 1. Received: {config.mask_prob}")
+    if config.seed > _LARGEST_SEED:
+        raise HparamError(f"seed must be at most {_LARGEST_SEED}. Received: {config.seed}")
+    if config.use_tpu:
+        raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
+    for name in ("two_tower_generator", "electric_objective"):
+        if getattr(config, name):
+            raise HparamError(f"{name} is not available yet; set it to false. Received: true")
+
+
+def check_pairs(config: Any) -> None:
+    """Raises HparamError for values of a PretrainingConfig that are not possible together."""
+    max_position_embeddings = config.discriminator_encoder().max_position_embeddings
+    rules = (
+        (
+            config.do_train != config.do_eval,
+            ("do_train", "do_eval"),
+            "exactly one must be true; to evaluate, set do_train to false as well",
+        ),
+        (
+            config.max_seq_length <= max_position_embeddings,
+            ("max_seq_length",),
+            f"must be at most max_position_embeddings, {max_position_embeddings}; raise it in model_hparam_overrides",
+        ),
+        (
+            config.max_predictions_per_seq <= config.max_seq_length,
+            ("max_predictions_per_seq", "max_seq_length"),
+            "no more tokens can be masked than a sequence has",
+        ),
+        (
+            config.train_batch_size % config.gradient_accumulation_steps == 0,
+            ("train_batch_size", "gradient_accumulation_steps"),
+            "the batch must be a multiple of the steps it is accumulated in",
+        ),
+        (
+            config.electra_objective or not config.uniform_generator,
+            ("uniform_generator", "electra_objective"),
+            "without a discriminator there is nothing to replace tokens for; set one of them to the other value",
+        ),
+        (
+            config.untied_generator or not config.untied_generator_embeddings,
+            ("untied_generator_embeddings", "untied_generator"),
+            "one encoder has one table of embeddings; set untied_generator to true",
+        ),
+        (
+            config.gen_weight + (config.disc_weight if config.electra_objective else 0) > 0,
+            ("gen_weight", "disc_weight"),
+            "nothing would be learned; give the objective a weight above 0",
+        ),
+    )
+    for possible, names, rule in rules:
+        if not possible:
+            received = ", ".join(f"{name}={json.dumps(getattr(config, name))}" for name in names)
+            raise HparamError(f"{', '.join(names)}: {rule}. Received: {received}")

@@ -1,0 +1,215 @@
+"""One configured pretraining run: its files, tokenizer, devices, models, data and steps, ready to train or evaluate."""
+
+import functools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from configure_pretraining import PretrainingConfig
+from electra_span.checkpoints import Checkpoints
+from electra_span.command_line import read_json_file
+from electra_span.config import HparamError
+from electra_span.devices import Execution, is_chief, make_strategy, resolve_execution
+from electra_span.loop import WindowSums
+from electra_span.optimization import AdamW, learning_rate_at
+from electra_span.tokenization import Tokenizer, load_tokenizer
+from electra_span.training import LossScale, StepResult, make_evaluation_step, make_train_step
+from pretrain.input_pipeline import evaluation_dataset, training_dataset
+from pretrain.manifest import read_manifest
+from pretrain.masking import MaskingConfig
+from pretrain.metrics import summarize
+from pretrain.model import PretrainingModel, build_model, make_loss_function
+from pretrain.objective import corrupt_batch
+from pretrain.records import check_records, input_files
+
+
+class Run:
+    """One configured run: its files, tokenizer, devices and models.
+
+    Args:
+        config: the effective configuration.
+
+    Raises:
+        UserError: vocabulary, records and configuration do not fit, or the folder holds another run.
+    """
+
+    def __init__(self, config: PretrainingConfig) -> None:
+        self.config = config
+        self.model_dir = pathlib.Path(config.model_dir)
+        self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
+        self.is_chief = is_chief(self.strategy)
+        self.files = input_files(config.pretrain_tfrecords)
+        self.evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else self.files
+        self.tokenizer = _load_tokenizer(config, self.files)
+        for files in (self.files, self.evaluation_files):
+            check_records(files, max_seq_length=config.max_seq_length, tokenizer=self.tokenizer)
+        self._check_folder()
+
+        keras.utils.set_random_seed(config.seed)
+        self.execution = resolve_execution(config.precision, config.xla)
+        logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
+        self._check_batch_sizes()
+        with self.strategy.scope():
+            self.model = _build_model(config, self.execution)
+        self._loss_function = make_loss_function(
+            self.model,
+            gen_weight=config.gen_weight,
+            disc_weight=config.disc_weight,
+            compile_kernels=self.execution.compile_kernels,
+        )
+        self.evaluation_step = make_evaluation_step(
+            lambda batch: self._loss_function(batch, batch, None)[1],
+            strategy=self.strategy,
+            compile_step=self.execution.compile_step,
+        )
+
+    def evaluate(self) -> dict[str, float]:
+        """Returns the numbers of `summarize` on the evaluation set, at the current weights."""
+        config = self.config
+        batches = evaluation_dataset(
+            self.evaluation_files,
+            batch_size=config.eval_batch_size,
+            num_held_out=config.num_held_out,
+            **self._data_settings(),
+        )
+        totals = WindowSums()
+        for batch in batches.take(config.num_eval_steps):
+            totals.add(self.evaluation_step(batch))
+        return self.summarize(totals.take())
+
+    def training_batches(self) -> tf.data.Dataset:
+        """Returns the endless batches of training."""
+        config = self.config
+        return training_dataset(
+            self.files,
+            batch_size=config.train_batch_size,
+            num_held_out=config.num_held_out,
+            shuffle_buffer_size=config.shuffle_buffer_size,
+            **self._data_settings(),
+        )
+
+    def make_optimizer(self) -> tuple[AdamW, LossScale | None]:
+        """Returns the optimizer of the model's variables, and the loss scale that float16 needs."""
+        with self.strategy.scope():
+            optimizer = AdamW(
+                self.model.trainable_variables,
+                weight_decay_rate=self.config.weight_decay_rate,
+                compile_from=self.execution.compile_updates_from,
+            )
+            return optimizer, LossScale() if self.execution.dtype == "mixed_float16" else None
+
+    def make_train_step(self, optimizer: AdamW, loss_scale: LossScale | None) -> Callable[[Any, tf.Tensor], StepResult]:
+        """Returns the function of (batch, step) that updates the model once."""
+        config = self.config
+        return make_train_step(
+            self._loss_function,
+            self.model.trainable_variables,
+            optimizer,
+            strategy=self.strategy,
+            learning_rate=self.learning_rate,
+            seed=config.seed,
+            num_accumulation_steps=config.gradient_accumulation_steps,
+            compile_step=self.execution.compile_step,
+            loss_scale=loss_scale,
+        )
+
+    def learning_rate(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the learning rate after that many updates: float32 []."""
+        config = self.config
+        return learning_rate_at(
+            step,
+            peak=config.learning_rate,
+            num_train_steps=config.num_train_steps,
+            num_warmup_steps=config.num_warmup_steps,
+            decay_power=config.lr_decay_power,
+        )
+
+    def checkpoints(self, **state: Any) -> Checkpoints:
+        """Returns the checkpoints of the run's folder; without state, to read weights only."""
+        return Checkpoints(
+            self.model_dir / "checkpoints",
+            self.model.variables,
+            num_kept=self.config.keep_checkpoint_max,
+            is_writer=self.is_chief,
+            **state,
+        )
+
+    def summarize(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
+        """Returns the reported numbers of some sums."""
+        return summarize(sums, gen_weight=self.config.gen_weight, disc_weight=self.config.disc_weight)
+
+    def _check_folder(self) -> None:
+        """Raises HparamError where the folder holds a run of another configuration."""
+        path = self.model_dir / "config.json"
+        if not path.exists():
+            return
+        saved = read_json_file(str(path))
+        try:
+            different = self.config.different_settings(saved)
+        except (HparamError, KeyError) as error:
+            raise HparamError(f"{path} is of no run: {error}; take another --model-name") from error
+        if different:
+            raise HparamError(
+                f"{self.model_dir} holds a run with other values of {', '.join(different)}; "
+                "take another --model-name, or the values in its config.json"
+            )
+
+    def _check_batch_sizes(self) -> None:
+        """Raises HparamError where a batch cannot be divided among replicas and accumulation steps."""
+        replicas, config = self.strategy.num_replicas_in_sync, self.config
+        multiples = {
+            "train_batch_size": replicas * config.gradient_accumulation_steps,
+            "eval_batch_size": replicas,
+        }
+        for name, multiple in multiples.items():
+            if getattr(config, name) % multiple:
+                raise HparamError(
+                    f"{name} must be a multiple of {multiple}, with {replicas} devices. "
+                    f"Received: {getattr(config, name)}"
+                )
+
+    def _data_settings(self) -> dict[str, Any]:
+        """Returns what training and evaluation data share."""
+        config, tokenizer = self.config, self.tokenizer
+        masking = MaskingConfig(
+            mask_prob=config.mask_prob,
+            max_predictions_per_seq=config.max_predictions_per_seq,
+            mask_id=tokenizer.mask_id,
+            special_ids=(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id),
+        )
+        return {"max_seq_length": config.max_seq_length, "masking": masking, "seed": config.seed}
+
+
+def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
+    """Returns the tokenizer that the records were built with, as far as their manifest tells."""
+    manifest = read_manifest(pathlib.Path(files[0]).parent)
+    strip_accents = None if manifest is None else manifest["tokenizer"].get("strip_accents")
+    tokenizer = load_tokenizer(config.vocab_file, do_lower_case=config.do_lower_case, strip_accents=strip_accents)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise HparamError(
+            f"vocab_size must be at least the {tokenizer.vocab_size} entries of {config.vocab_file}. "
+            f"Received: {config.vocab_size}"
+        )
+    return tokenizer
+
+
+def _build_model(config: PretrainingConfig, execution: Execution) -> PretrainingModel:
+    """Returns the model of a configuration."""
+    corrupt = functools.partial(corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct)
+    return build_model(
+        config.discriminator_encoder(),
+        config.generator_encoder(),
+        corrupt=corrupt,
+        electra_objective=config.electra_objective,
+        uniform_generator=config.uniform_generator,
+        untied_generator=config.untied_generator,
+        untied_generator_embeddings=config.untied_generator_embeddings,
+        compile_kernels=execution.compile_kernels,
+        skips_padding=execution.skips_padding,
+        dtype=execution.dtype,
+    )
