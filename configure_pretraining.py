@@ -39,7 +39,16 @@ class PretrainingConfig:
     electra_objective: bool = _hparam(True, "generator and discriminator; false: masked LM only, as BERT")
     electric_objective: bool = _hparam(False, "not available yet")
     gen_weight: float = _hparam(1.0, "weight of the generator's masked LM loss")
-    disc_weight: float = _hparam(50.0, "weight of the discriminator's loss")
+    disc_weight: float = _hparam(50.0, "weight of the discriminator's loss, replaced token detection")
+    sbgo_weight: float = _hparam(
+        0.0, "weight of the generator's span boundary generative objective; 0: without its head"
+    )
+    sbpo_weight: float = _hparam(
+        0.0, "weight of the discriminator's span boundary predictive objective; 0: without its head"
+    )
+    generator_prediction: str = _hparam(
+        "mean", "the generator's head that replacements are drawn from, with SBGO: mlm, sbgo or the mean of both logits"
+    )
     mask_prob: float = _hparam(0.15, "share of the tokens to mask, special tokens counted")
     max_predictions_per_seq: int = _derived(
         "`int((mask_prob + 0.005) * max_seq_length)`", "most masked tokens a sequence"

@@ -33,6 +33,7 @@ from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.training import StepResult, make_train_step
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
+from pretrain.losses import LossWeights
 from pretrain.masking import MaskingConfig
 from pretrain.model import build_model, make_loss_function
 from pretrain.objective import corrupt_batch
@@ -54,6 +55,8 @@ def make_step(config: PretrainingConfig, execution: Execution) -> TrainStep:
             config.discriminator_encoder(),
             config.generator_encoder(),
             corrupt=corrupt_batch,
+            sbgo_span_length=config.max_span_length if config.sbgo_weight else 0,
+            sbpo_span_length=config.max_span_length if config.sbpo_weight else 0,
             compile_kernels=execution.compile_kernels,
             skips_padding=execution.skips_padding,
             dtype=execution.dtype,
@@ -65,8 +68,9 @@ def make_step(config: PretrainingConfig, execution: Execution) -> TrainStep:
         )
     loss_function = make_loss_function(
         model,
-        gen_weight=config.gen_weight,
-        disc_weight=config.disc_weight,
+        weights=LossWeights(
+            gen=config.gen_weight, disc=config.disc_weight, sbgo=config.sbgo_weight, sbpo=config.sbpo_weight
+        ),
         compile_kernels=execution.compile_kernels,
     )
     rate = functools.partial(

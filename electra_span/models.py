@@ -5,19 +5,36 @@ import tensorflow as tf
 
 from electra_span.encoder import ElectraEncoder
 from electra_span.layers.heads import MaskedLMHead, ReplacedTokenHead
+from electra_span.layers.span_heads import SpanMaskedLMHead, SpanReplacedTokenHead
 from electra_span.ops import gather_positions
 
 
 class ElectraGenerator(keras.Model):
-    """Masked language model: an encoder whose head scores all words, tied to its word embeddings."""
+    """Masked language model: an encoder whose head scores all words, tied to its word embeddings.
 
-    def __init__(self, encoder: ElectraEncoder, **kwargs: object) -> None:
+    Args:
+        encoder: what it stands on.
+        max_span_length: of the span head that is trained beside (SBGO); 0 for none.
+    """
+
+    def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
+        self.max_span_length = max_span_length
         self.encoder, self.config = encoder, encoder.config
         self.head = MaskedLMHead(
             encoder.config, encoder.embeddings, name="generator_predictions", dtype=encoder.dtype_policy
         )
         self.head.build()
+        self.span_head = None
+        if max_span_length:
+            self.span_head = SpanMaskedLMHead(
+                encoder.config,
+                encoder.embeddings,
+                max_span_length=max_span_length,
+                name="span_predictions",
+                dtype=encoder.dtype_policy,
+            )
+            self.span_head.build()
         self.built = True
 
     def call(
@@ -41,13 +58,25 @@ class ElectraGenerator(keras.Model):
 
 
 class ElectraDiscriminator(keras.Model):
-    """Replaced token detector: an encoder whose head gives one score a token."""
+    """Replaced token detector: an encoder whose head gives one score a token.
 
-    def __init__(self, encoder: ElectraEncoder, **kwargs: object) -> None:
+    Args:
+        encoder: what it stands on.
+        max_span_length: of the span head that is trained beside (SBPO); 0 for none.
+    """
+
+    def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
+        self.max_span_length = max_span_length
         self.encoder, self.config = encoder, encoder.config
         self.head = ReplacedTokenHead(encoder.config, name="discriminator_predictions", dtype=encoder.dtype_policy)
         self.head.build()
+        self.span_head = None
+        if max_span_length:
+            self.span_head = SpanReplacedTokenHead(
+                encoder.config, max_span_length=max_span_length, name="span_predictions", dtype=encoder.dtype_policy
+            )
+            self.span_head.build()
         self.built = True
 
     def call(

@@ -6,7 +6,8 @@ from typing import Any
 from electra_span.config import HparamError, check_choice
 
 _AT_LEAST: dict[str, float] = {
-    "gen_weight": 0, "disc_weight": 0, "lr_decay_power": 0, "weight_decay_rate": 0, "num_warmup_steps": 0, "seed": 0,
+    "gen_weight": 0, "disc_weight": 0, "sbgo_weight": 0, "sbpo_weight": 0, "lr_decay_power": 0, "weight_decay_rate": 0,
+    "num_warmup_steps": 0, "seed": 0,
     "num_eval_examples": 0, "eval_every_steps": 0, "num_train_steps": 1, "num_eval_steps": 1, "log_steps": 1,
     "save_checkpoints_steps": 1, "keep_checkpoint_max": 1, "iterations_per_loop": 1, "shuffle_buffer_size": 1,
     "train_batch_size": 1, "eval_batch_size": 1, "gradient_accumulation_steps": 1, "num_tpu_cores": 1,
@@ -29,6 +30,7 @@ MAY_CHANGE = frozenset({
 def check_values(config: Any) -> None:
     """Raises HparamError for a value of a PretrainingConfig that is never possible, whatever the others are."""
     check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
+    check_choice("generator_prediction", config.generator_prediction, ("mlm", "sbgo", "mean"))
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
     for name, least in _AT_LEAST.items():
@@ -83,9 +85,22 @@ def check_pairs(config: Any) -> None:
             "one encoder has one table of embeddings; set untied_generator to true",
         ),
         (
-            config.gen_weight + (config.disc_weight if config.electra_objective else 0) > 0,
-            ("gen_weight", "disc_weight"),
-            "nothing would be learned; give the objective a weight above 0",
+            config.gen_weight
+            + config.sbgo_weight
+            + (config.disc_weight + config.sbpo_weight if config.electra_objective else 0)
+            > 0,
+            ("gen_weight", "sbgo_weight", "disc_weight", "sbpo_weight"),
+            "nothing would be learned; give an objective a weight above 0",
+        ),
+        (
+            config.electra_objective or not config.sbpo_weight,
+            ("sbpo_weight", "electra_objective"),
+            "it is an objective of the discriminator, and there is none; set one of them to the other value",
+        ),
+        (
+            not (config.uniform_generator and config.sbgo_weight),
+            ("sbgo_weight", "uniform_generator"),
+            "it is an objective of the generator, and there is none; set one of them to the other value",
         ),
     )
     for possible, names, rule in rules:

@@ -21,13 +21,29 @@ def masked_lm_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
 
 
 def replaced_token_losses(logits: tf.Tensor, is_replaced: tf.Tensor) -> tf.Tensor:
-    """Returns the binary cross-entropy of each token: float32 [B, L].
+    """Returns the binary cross-entropy of each token: float32, of the shape of its arguments.
 
     Args:
-        logits: float32 [B, L], positive where a token looks replaced.
-        is_replaced: bool [B, L].
+        logits: float32 [B, L] or [B, N], positive where a token looks replaced.
+        is_replaced: bool of the same shape.
     """
     return tf.nn.sigmoid_cross_entropy_with_logits(labels=tf.cast(is_replaced, tf.float32), logits=logits)
+
+
+class LossWeights(NamedTuple):
+    """What each mean loss counts in the total.
+
+    Attributes:
+        gen: masked LM (MLM), the generator's.
+        disc: replaced token detection (RTD), the discriminator's.
+        sbgo: span boundary generative objective, the generator's span head's.
+        sbpo: span boundary predictive objective, the discriminator's span head's.
+    """
+
+    gen: float = 1.0
+    disc: float = 50.0
+    sbgo: float = 0.0
+    sbpo: float = 0.0
 
 
 class Losses(NamedTuple):
@@ -37,11 +53,14 @@ class Losses(NamedTuple):
         total: float32 [], what is minimised.
         mlm: float32 [B, N], of each masked position.
         disc: float32 [B, L], of each token; None without a discriminator.
+        sbgo, sbpo: float32 [B, N], of each masked position; None without the head.
     """
 
     total: tf.Tensor
     mlm: tf.Tensor
-    disc: tf.Tensor | None
+    disc: tf.Tensor | None = None
+    sbgo: tf.Tensor | None = None
+    sbpo: tf.Tensor | None = None
 
 
 def joint_losses(
@@ -49,8 +68,7 @@ def joint_losses(
     part: MaskedBatch,
     whole: MaskedBatch,
     *,
-    gen_weight: float,
-    disc_weight: float,
+    weights: LossWeights,
     cross_entropy: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = masked_lm_losses,
 ) -> Losses:
     """Returns a part's share in the loss of the whole batch: over all parts they add up to the batch's mean.
@@ -61,15 +79,25 @@ def joint_losses(
         predictions: for the part.
         part: some rows of `whole`.
         whole: the batch of one update.
-        gen_weight: of the mean masked LM loss.
-        disc_weight: of the mean replaced token loss.
+        weights: of the mean losses.
         cross_entropy: `masked_lm_losses`, or a compiled form of it.
+
+    The means of the span objectives run over the masked positions whose span has both outer boundaries.
 
     Source: Clark et al. 2020, section 2; the discriminator's mean runs over all tokens, [CLS] and [SEP] among them.
     """
     mlm = cross_entropy(predictions.mlm_logits, part.masked_lm_ids)
-    total = gen_weight * share_of_mean(mlm, part.masked_lm_weights, whole.masked_lm_weights)
-    if predictions.detection is None:
-        return Losses(total, mlm, None)
-    disc = replaced_token_losses(predictions.detection.logits, predictions.detection.corruption.is_replaced)
-    return Losses(total + disc_weight * share_of_mean(disc, part.input_mask, whole.input_mask), mlm, disc)
+    total = weights.gen * share_of_mean(mlm, part.masked_lm_weights, whole.masked_lm_weights)
+    disc = sbgo = sbpo = None
+    if predictions.span_logits is not None:
+        sbgo = cross_entropy(predictions.span_logits, part.masked_lm_ids)
+        total += weights.sbgo * share_of_mean(sbgo, part.span_weights, whole.span_weights)
+    if predictions.detection is not None:
+        logits, corruption, span_logits = predictions.detection
+        disc = replaced_token_losses(logits, corruption.is_replaced)
+        total += weights.disc * share_of_mean(disc, part.input_mask, whole.input_mask)
+        if span_logits is not None:
+            is_replaced = tf.gather(corruption.is_replaced, part.masked_lm_positions, batch_dims=1)  # [B, N]
+            sbpo = replaced_token_losses(span_logits, is_replaced)
+            total += weights.sbpo * share_of_mean(sbpo, part.span_weights, whole.span_weights)
+    return Losses(total, mlm, disc, sbgo, sbpo)

@@ -11,11 +11,13 @@ from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.layers.kernels import compiled
+from electra_span.layers.span_heads import Spans
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.ops import gather_positions
 from electra_span.training import Sums
-from pretrain.losses import joint_losses, masked_lm_losses
+from pretrain.losses import LossWeights, joint_losses, masked_lm_losses
 from pretrain.metrics import metric_sums
-from pretrain.objective import Corrupt, Predictions, predict
+from pretrain.objective import Corrupt, HeadLogits, Predictions, predict
 
 
 class PretrainingModel(keras.Model):
@@ -25,6 +27,7 @@ class PretrainingModel(keras.Model):
         generator: None for replacements drawn uniformly from the vocabulary.
         discriminator: None for masked language modelling alone (BERT).
         corrupt: draws the replacements, see `pretrain.objective`.
+        generator_prediction: see `pretrain.objective.predict`.
     """
 
     def __init__(
@@ -33,10 +36,12 @@ class PretrainingModel(keras.Model):
         discriminator: ElectraDiscriminator | None,
         *,
         corrupt: Corrupt,
+        generator_prediction: str = "mean",
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        self.generator, self.discriminator, self.corrupt = generator, discriminator, corrupt
+        self.generator, self.discriminator = generator, discriminator
+        self.corrupt, self.generator_prediction = corrupt, generator_prediction
         self.vocab_size = next(model.config.vocab_size for model in (generator, discriminator) if model is not None)
         self.built = True
 
@@ -48,16 +53,32 @@ class PretrainingModel(keras.Model):
             dropout_seed: int32 [2]; None for no dropout.
         """
         seeds = (None, None) if dropout_seed is None else tf.unstack(_split(dropout_seed), num=2)
-        generator = self._generate_uniformly if self.generator is None else _seeded(self.generator, seeds[0])
-        discriminator = None if self.discriminator is None else _seeded(self.discriminator, seeds[1])
-        return predict(batch, generator=generator, discriminator=discriminator, corrupt=self.corrupt)
+        detect = None if self.discriminator is None else functools.partial(self._detect, dropout_seed=seeds[1])
+        return predict(
+            batch,
+            generator=functools.partial(self._generate, dropout_seed=seeds[0]),
+            discriminator=detect,
+            corrupt=self.corrupt,
+            generator_prediction=self.generator_prediction,
+        )
 
-    def _generate_uniformly(
-        self, input_ids: tf.Tensor, input_mask: tf.Tensor, segment_ids: tf.Tensor, positions: tf.Tensor
-    ) -> tf.Tensor:
-        """Returns logits [B, N, V] of the uniform distribution over the vocabulary."""
-        del input_ids, input_mask, segment_ids
-        return tf.zeros([*tf.unstack(tf.shape(positions)), self.vocab_size])
+    def _generate(self, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None) -> HeadLogits:
+        """Returns the generator's scores; without one, those of the uniform distribution over the vocabulary."""
+        model = self.generator
+        if model is None:
+            return HeadLogits(tf.zeros([*tf.unstack(tf.shape(batch.masked_lm_positions)), self.vocab_size]))
+        states = model.encoder(
+            batch.masked_input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed
+        )  # [B, L, H]
+        tokens = model.head(gather_positions(states, batch.masked_lm_positions))
+        return HeadLogits(tokens, None if model.span_head is None else model.span_head(states, _spans_of(batch)))
+
+    def _detect(self, input_ids: tf.Tensor, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None) -> HeadLogits:
+        """Returns the discriminator's scores for corrupted ids [B, L]."""
+        model = self.discriminator
+        states = model.encoder(input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed)  # [B, L, H]
+        tokens = model.head(states)
+        return HeadLogits(tokens, None if model.span_head is None else model.span_head(states, _spans_of(batch)))
 
 
 def build_model(
@@ -69,6 +90,9 @@ def build_model(
     uniform_generator: bool = False,
     untied_generator: bool = True,
     untied_generator_embeddings: bool = False,
+    sbgo_span_length: int = 0,
+    sbpo_span_length: int = 0,
+    generator_prediction: str = "mean",
     compile_kernels: bool = False,
     skips_padding: bool = False,
     dtype: str = "float32",
@@ -83,47 +107,52 @@ def build_model(
         uniform_generator: replacements are drawn uniformly; nothing generates.
         untied_generator: False where one encoder serves as both.
         untied_generator_embeddings: the generator has its own embeddings instead of the discriminator's.
+        sbgo_span_length: longest span of the generator's span head; 0 for none.
+        sbpo_span_length: longest span of the discriminator's span head; 0 for none.
+        generator_prediction: see `pretrain.objective.predict`.
         compile_kernels: see `ElectraEncoder`.
         skips_padding: see `ElectraEncoder`.
         dtype: a Keras dtype policy.
     """
     options: dict[str, Any] = {"compile_kernels": compile_kernels, "skips_padding": skips_padding, "dtype": dtype}
     encoder = ElectraEncoder(discriminator_config, name="electra", **options)
-    discriminator = ElectraDiscriminator(encoder, name="discriminator", dtype=dtype) if electra_objective else None
+    discriminator = None
+    if electra_objective:
+        discriminator = ElectraDiscriminator(
+            encoder, max_span_length=sbpo_span_length, name="discriminator", dtype=dtype
+        )
     if electra_objective and uniform_generator:
         generator = None
     elif electra_objective and untied_generator:
         embeddings = None if untied_generator_embeddings else encoder.embeddings
         own = ElectraEncoder(generator_config, embeddings, name="generator", **options)
-        generator = ElectraGenerator(own, name="generator_model", dtype=dtype)
+        generator = ElectraGenerator(own, max_span_length=sbgo_span_length, name="generator_model", dtype=dtype)
     else:
-        generator = ElectraGenerator(encoder, name="generator_model", dtype=dtype)
-    return PretrainingModel(generator, discriminator, corrupt=corrupt, name="pretraining")
+        generator = ElectraGenerator(encoder, max_span_length=sbgo_span_length, name="generator_model", dtype=dtype)
+    return PretrainingModel(
+        generator, discriminator, corrupt=corrupt, generator_prediction=generator_prediction, name="pretraining"
+    )
 
 
-def _seeded(model: Callable[..., tf.Tensor], seed: tf.Tensor | None) -> Callable[..., tf.Tensor]:
-    """Returns a model with the seed of its dropout bound."""
-    return functools.partial(model, dropout_seed=seed)
+def _spans_of(batch: MaskedBatch) -> Spans:
+    return Spans(batch.span_left, batch.span_right, batch.span_offset)
 
 
 def make_loss_function(
-    model: PretrainingModel, *, gen_weight: float, disc_weight: float, compile_kernels: bool = False
+    model: PretrainingModel, *, weights: LossWeights, compile_kernels: bool = False
 ) -> Callable[[MaskedBatch, MaskedBatch, tf.Tensor | None], tuple[tf.Tensor, Sums]]:
     """Returns the loss of pretraining as `electra_span.training` takes it, with the sums that `summarize` needs.
 
     Args:
         model: what is trained.
-        gen_weight: of the masked LM loss.
-        disc_weight: of the discriminator's loss.
+        weights: of the losses.
         compile_kernels: see `ElectraEncoder`; here, of the softmax over the vocabulary.
     """
     cross_entropy = compiled(masked_lm_losses) if compile_kernels else masked_lm_losses
 
     def loss_function(part: MaskedBatch, whole: MaskedBatch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, Sums]:
         predictions = model(part, dropout_seed=dropout_seed)
-        losses = joint_losses(
-            predictions, part, whole, gen_weight=gen_weight, disc_weight=disc_weight, cross_entropy=cross_entropy
-        )
+        losses = joint_losses(predictions, part, whole, weights=weights, cross_entropy=cross_entropy)
         return losses.total, metric_sums(predictions, losses, part)
 
     return loss_function

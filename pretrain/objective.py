@@ -26,16 +26,30 @@ class Corruption(NamedTuple):
     is_replaced: tf.Tensor
 
 
+class HeadLogits(NamedTuple):
+    """What the two heads of a model say; float32, with a last axis of V for a generator.
+
+    Attributes:
+        tokens: of the token head: a generator's at the masked positions [B, N, V], a discriminator's [B, L].
+        spans: of the span head, at the masked positions [B, N, ...]; None without one.
+    """
+
+    tokens: tf.Tensor
+    spans: tf.Tensor | None = None
+
+
 class Detection(NamedTuple):
     """What the discriminator says about a corrupted batch.
 
     Attributes:
         logits: float32 [B, L].
         corruption: what it read.
+        span_logits: float32 [B, N], its span head's; None without one.
     """
 
     logits: tf.Tensor
     corruption: Corruption
+    span_logits: tf.Tensor | None = None
 
 
 class Predictions(NamedTuple):
@@ -44,50 +58,66 @@ class Predictions(NamedTuple):
     Attributes:
         mlm_logits: float32 [B, N, V], the generator's, at the masked positions.
         detection: the discriminator's; None without one.
+        span_logits: float32 [B, N, V], the generator's span head's; None without one.
     """
 
     mlm_logits: tf.Tensor
     detection: Detection | None
+    span_logits: tf.Tensor | None = None
 
 
-# (input_ids, input_mask, segment_ids, positions [B, N]) -> float32 logits [B, N, V]
-Generator = Callable[[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-# (input_ids, input_mask, segment_ids) -> float32 logits [B, L]
-Discriminator = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+Generator = Callable[[MaskedBatch], HeadLogits]  # reads masked_input_ids
+Discriminator = Callable[[tf.Tensor, MaskedBatch], HeadLogits]  # reads the corrupted ids [B, L]
 Corrupt = Callable[[MaskedBatch, tf.Tensor], Corruption]
 
 
 def predict(
-    batch: MaskedBatch, *, generator: Generator, discriminator: Discriminator | None, corrupt: Corrupt
+    batch: MaskedBatch,
+    *,
+    generator: Generator,
+    discriminator: Discriminator | None,
+    corrupt: Corrupt,
+    generator_prediction: str = "mean",
 ) -> Predictions:
     """Returns both models' predictions for a batch; no gradient flows from the discriminator to the generator.
 
     Args:
         batch: with its masked positions.
-        generator: returns logits at given positions.
-        discriminator: returns a logit a token; None for masked language modelling alone.
+        generator: scores words at the masked positions.
+        discriminator: gives a score a token; None for masked language modelling alone.
         corrupt: draws the replacements; `corrupt_batch`, with its keywords bound.
+        generator_prediction: the logits they are drawn from: "mlm", "sbgo" or the "mean" of both heads'.
     """
-    mlm_logits = generator(batch.masked_input_ids, batch.input_mask, batch.segment_ids, batch.masked_lm_positions)
+    generated = generator(batch)
     if discriminator is None:
-        return Predictions(mlm_logits, None)
-    corruption = corrupt(batch, tf.stop_gradient(mlm_logits))
-    logits = discriminator(corruption.corrupted_ids, batch.input_mask, batch.segment_ids)
-    return Predictions(mlm_logits, Detection(logits, corruption))
+        return Predictions(generated.tokens, None, generated.spans)
+    proposal = replacement_proposal(generated, batch, generator_prediction)
+    corruption = corrupt(batch, tf.stop_gradient(proposal))
+    detected = discriminator(corruption.corrupted_ids, batch)
+    return Predictions(generated.tokens, Detection(detected.tokens, corruption, detected.spans), generated.spans)
+
+
+def replacement_proposal(generated: HeadLogits, batch: MaskedBatch, generator_prediction: str) -> tf.Tensor:
+    """Returns the logits [B, N, V] to draw from; the token head's where a span has no outer boundary."""
+    tokens, spans = generated
+    if spans is None or generator_prediction == "mlm":
+        return tokens
+    has_boundary = batch.span_weights[:, :, tf.newaxis] > 0
+    return tf.where(has_boundary, (tokens + spans) / 2.0 if generator_prediction == "mean" else spans, tokens)
 
 
 def corrupt_batch(
-    batch: MaskedBatch, mlm_logits: tf.Tensor, *, temperature: float = 1.0, disallow_correct: bool = False
+    batch: MaskedBatch, proposal: tf.Tensor, *, temperature: float = 1.0, disallow_correct: bool = False
 ) -> Corruption:
     """Returns the batch with every masked position filled by a draw from the generator's distribution.
 
     Args:
         batch: its sampling_uniforms decide the draws.
-        mlm_logits: float32 [B, N, V].
+        proposal: logits to draw from, float32 [B, N, V].
         temperature: divides the logits.
         disallow_correct: never draw the original token.
     """
-    logits = replacement_logits(batch, mlm_logits, temperature=temperature, disallow_correct=disallow_correct)
+    logits = replacement_logits(batch, proposal, temperature=temperature, disallow_correct=disallow_correct)
     sampled_ids = sample_categorical(logits, batch.sampling_uniforms)
     corrupted_ids = scatter_positions(
         batch.input_ids, batch.masked_lm_positions, sampled_ids, weights=batch.masked_lm_weights
@@ -96,10 +126,10 @@ def corrupt_batch(
 
 
 def replacement_logits(
-    batch: MaskedBatch, mlm_logits: tf.Tensor, *, temperature: float, disallow_correct: bool
+    batch: MaskedBatch, proposal: tf.Tensor, *, temperature: float, disallow_correct: bool
 ) -> tf.Tensor:
     """Returns the logits [B, N, V] of the distribution that replacements are drawn from; see `corrupt_batch`."""
-    logits = mlm_logits if temperature == 1 else mlm_logits / temperature
+    logits = proposal if temperature == 1 else proposal / temperature
     if disallow_correct:
         logits -= 1000.0 * tf.one_hot(batch.masked_lm_ids, logits.shape[-1])
     return logits

@@ -20,6 +20,7 @@ from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.tokenization import Tokenizer, load_tokenizer
 from electra_span.training import LossScale, StepResult, make_evaluation_step, make_train_step
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
+from pretrain.losses import LossWeights
 from pretrain.manifest import read_manifest
 from pretrain.masking import MaskingConfig
 from pretrain.metrics import summarize
@@ -58,8 +59,7 @@ class Run:
             self.model = _build_model(config, self.execution)
         self._loss_function = make_loss_function(
             self.model,
-            gen_weight=config.gen_weight,
-            disc_weight=config.disc_weight,
+            weights=_loss_weights(config),
             compile_kernels=self.execution.compile_kernels,
         )
         self.evaluation_step = make_evaluation_step(
@@ -141,7 +141,7 @@ class Run:
 
     def summarize(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
         """Returns the reported numbers of some sums."""
-        return summarize(sums, gen_weight=self.config.gen_weight, disc_weight=self.config.disc_weight)
+        return summarize(sums, weights=_loss_weights(self.config))
 
     def _check_folder(self) -> None:
         """Raises HparamError where the folder holds a run of another configuration."""
@@ -198,6 +198,10 @@ def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
     return tokenizer
 
 
+def _loss_weights(config: PretrainingConfig) -> LossWeights:
+    return LossWeights(gen=config.gen_weight, disc=config.disc_weight, sbgo=config.sbgo_weight, sbpo=config.sbpo_weight)
+
+
 def _build_model(config: PretrainingConfig, execution: Execution) -> PretrainingModel:
     """Returns the model of a configuration."""
     corrupt = functools.partial(corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct)
@@ -209,6 +213,9 @@ def _build_model(config: PretrainingConfig, execution: Execution) -> Pretraining
         uniform_generator=config.uniform_generator,
         untied_generator=config.untied_generator,
         untied_generator_embeddings=config.untied_generator_embeddings,
+        sbgo_span_length=config.max_span_length if config.sbgo_weight else 0,
+        sbpo_span_length=config.max_span_length if config.sbpo_weight else 0,
+        generator_prediction=config.generator_prediction,
         compile_kernels=execution.compile_kernels,
         skips_padding=execution.skips_padding,
         dtype=execution.dtype,

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span.ops import share_of_mean
-from pretrain.losses import joint_losses
+from pretrain.losses import LossWeights, joint_losses
 from pretrain.objective import replacement_logits
 from tests.golden_tf1 import read_variant, recorded_corruption, recorded_model, tf1_names
 
@@ -25,7 +25,7 @@ def test_logits_and_losses_equal_the_originals(golden, name):
     folder, recorded = _variant(golden, name)
     model = recorded_model(recorded, folder / "model.ckpt", corrupt=recorded_corruption(recorded.tensors))
     predictions = model(recorded.batch)
-    losses = joint_losses(predictions, recorded.batch, recorded.batch, gen_weight=1.0, disc_weight=50.0)
+    losses = joint_losses(predictions, recorded.batch, recorded.batch, weights=LossWeights(gen=1.0, disc=50.0))
 
     expected = recorded.tensors
     np.testing.assert_allclose(predictions.mlm_logits, expected["mlm/logits"], atol=2e-5)
@@ -65,7 +65,7 @@ def test_gradients_equal_the_originals(golden, name, compile_kernels):
     )
     with tf.GradientTape() as tape:
         predictions = model(recorded.batch)
-        losses = joint_losses(predictions, recorded.batch, recorded.batch, gen_weight=1.0, disc_weight=50.0)
+        losses = joint_losses(predictions, recorded.batch, recorded.batch, weights=LossWeights(gen=1.0, disc=50.0))
     gradients = tape.gradient(losses.total, [variable.value for variable in model.trainable_variables])
     gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
 

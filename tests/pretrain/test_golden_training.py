@@ -14,7 +14,7 @@ from electra_span.convert.tf1 import load_tf1_weights
 from electra_span.ops import share_of_mean
 from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.training import make_train_step
-from pretrain.losses import joint_losses
+from pretrain.losses import LossWeights, joint_losses
 from pretrain.model import build_model
 from pretrain.objective import Corruption
 from tests.golden_tf1 import recorded_batch, recorded_corruption, tf1_names
@@ -65,7 +65,7 @@ def trained(golden, request):
 
     def loss_function(part, whole, dropout_seed):
         predictions = model(part, dropout_seed=dropout_seed)
-        losses = joint_losses(predictions, part, whole, gen_weight=1.0, disc_weight=50.0)
+        losses = joint_losses(predictions, part, whole, weights=LossWeights(gen=1.0, disc=50.0))
         logits = {"mlm_logits": predictions.mlm_logits, "disc_logits": predictions.detection.logits}
         mlm = share_of_mean(losses.mlm, part.masked_lm_weights, whole.masked_lm_weights)
         disc = share_of_mean(losses.disc, part.input_mask, whole.input_mask)

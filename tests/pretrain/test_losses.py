@@ -9,12 +9,12 @@ import tensorflow as tf
 from electra_span.batches import MaskedBatch
 from electra_span.ops import share_of_mean
 from electra_span.pretrained import load_pretrained
-from pretrain.losses import joint_losses, masked_lm_losses, replaced_token_losses
+from pretrain.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
 from pretrain.model import build_model
 from pretrain.objective import Corruption, Detection, Predictions, corrupt_batch
 from tests.tiny_models import TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
 
-WEIGHTS = {"gen_weight": 1.0, "disc_weight": 50.0}
+WEIGHTS = LossWeights(gen=1.0, disc=50.0)
 
 
 def _random_predictions(batch, seed=0):
@@ -45,7 +45,7 @@ def test_losses_of_published_models_are_those_of_transformers(golden, name):
 def test_masked_lm_loss_is_the_mean_over_used_slots():
     batch = tiny_batch()
     predictions = _random_predictions(batch)
-    losses = joint_losses(predictions, batch, batch, gen_weight=1.0, disc_weight=0.0)
+    losses = joint_losses(predictions, batch, batch, weights=LossWeights(gen=1.0, disc=0.0))
     logits = predictions.mlm_logits.numpy().astype(np.float64)
     log_probs = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     nll = -np.take_along_axis(log_probs, batch.masked_lm_ids.numpy()[:, :, None], axis=-1)[:, :, 0]
@@ -58,7 +58,7 @@ def test_masked_lm_loss_is_the_mean_over_used_slots():
 def test_discriminator_loss_is_the_mean_over_all_real_tokens_the_special_ones_too():
     batch = tiny_batch()
     predictions = _random_predictions(batch)
-    losses = joint_losses(predictions, batch, batch, gen_weight=0.0, disc_weight=1.0)
+    losses = joint_losses(predictions, batch, batch, weights=LossWeights(gen=0.0, disc=1.0))
     logits = predictions.detection.logits.numpy().astype(np.float64)
     labels = predictions.detection.corruption.is_replaced.numpy()
     bce = np.log1p(np.exp(np.where(labels, -logits, logits)))
@@ -72,7 +72,7 @@ def test_total_is_the_weighted_sum():
     predictions = _random_predictions(batch)
 
     def total(gen_weight, disc_weight):
-        return joint_losses(predictions, batch, batch, gen_weight=gen_weight, disc_weight=disc_weight).total
+        return joint_losses(predictions, batch, batch, weights=LossWeights(gen=gen_weight, disc=disc_weight)).total
 
     mlm, disc = total(1.0, 0.0), total(0.0, 1.0)
     for weights in ((1.0, 50.0), (0.5, 3.0), (0.0, 0.0)):
@@ -82,8 +82,8 @@ def test_total_is_the_weighted_sum():
 def test_without_a_discriminator_the_total_is_the_masked_lm_loss():
     batch = tiny_batch()
     predictions = _random_predictions(batch)
-    alone = joint_losses(predictions._replace(detection=None), batch, batch, **WEIGHTS)
-    expected = joint_losses(predictions, batch, batch, gen_weight=1.0, disc_weight=0.0).total
+    alone = joint_losses(predictions._replace(detection=None), batch, batch, weights=WEIGHTS)
+    expected = joint_losses(predictions, batch, batch, weights=LossWeights(gen=1.0, disc=0.0)).total
     np.testing.assert_array_equal(alone.total, expected)
     assert alone.disc is None
 
@@ -110,7 +110,7 @@ def _rows(batch, rows):
 def _loss_and_gradients(model, parts, whole):
     variables = [variable.value for variable in model.trainable_variables]
     with tf.GradientTape() as tape:
-        loss = tf.add_n([joint_losses(model(part), part, whole, **WEIGHTS).total for part in parts])
+        loss = tf.add_n([joint_losses(model(part), part, whole, weights=WEIGHTS).total for part in parts])
     return loss, [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
 
 
@@ -153,7 +153,7 @@ def test_a_batch_without_masked_positions_has_no_masked_lm_loss_and_finite_gradi
     assert np.isfinite(loss)
     assert all(np.isfinite(gradient).all() for gradient in gradients)
     empty = batch._replace(input_mask=tf.zeros_like(batch.input_mask))
-    assert joint_losses(model(empty), empty, empty, **WEIGHTS).total == 0.0
+    assert joint_losses(model(empty), empty, empty, weights=WEIGHTS).total == 0.0
 
 
 def test_only_the_draws_and_not_the_labels_of_unused_slots_matter():
@@ -165,6 +165,6 @@ def test_only_the_draws_and_not_the_labels_of_unused_slots_matter():
     same = Corruption(tf.where(batch.masked_lm_weights > 0, corruption.sampled_ids, 11), *corruption[1:])
     swapped = predictions._replace(detection=predictions.detection._replace(corruption=same))
     np.testing.assert_array_equal(
-        joint_losses(swapped, changed, changed, **WEIGHTS).total,
-        joint_losses(predictions, batch, batch, **WEIGHTS).total,
+        joint_losses(swapped, changed, changed, weights=WEIGHTS).total,
+        joint_losses(predictions, batch, batch, weights=WEIGHTS).total,
     )

@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
-from pretrain.losses import joint_losses
+from pretrain.losses import LossWeights, joint_losses
 from pretrain.metrics import area_under_curve, metric_sums, summarize
 from pretrain.model import build_model
 from pretrain.objective import Corruption, Detection, Predictions, corrupt_batch
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
 
-WEIGHTS = {"gen_weight": 1.0, "disc_weight": 50.0}
+WEIGHTS = LossWeights(gen=1.0, disc=50.0)
 KEPT = {
     "masked_lm_accuracy": "mlm_accuracy",
     "sampled_masked_lm_accuracy": "sampled_mlm_accuracy",
@@ -53,7 +53,7 @@ def _recorded_sums(tensors):
 
 
 def _sums(predictions, batch):
-    losses = joint_losses(predictions, batch, batch, **WEIGHTS)
+    losses = joint_losses(predictions, batch, batch, weights=WEIGHTS)
     return {name: value.numpy() for name, value in metric_sums(predictions, losses, batch).items()}
 
 
@@ -65,14 +65,14 @@ def test_accuracies_precision_and_recall_are_the_originals(recorded):
     batches, after_each_batch = recorded
     sums = [_recorded_sums(batch) for batch in batches]
     for count, expected in enumerate(after_each_batch, start=1):
-        numbers = summarize(_added(sums[:count]), **WEIGHTS)
+        numbers = summarize(_added(sums[:count]), weights=WEIGHTS)
         for theirs, ours in KEPT.items():
             np.testing.assert_allclose(numbers[ours], expected[theirs], rtol=1e-6, err_msg=theirs)
 
 
 def test_deviation_the_auc_leaves_padding_out(recorded):
     batches, after_each_batch = recorded
-    numbers = summarize(_added([_recorded_sums(batch) for batch in batches]), **WEIGHTS)
+    numbers = summarize(_added([_recorded_sums(batch) for batch in batches]), weights=WEIGHTS)
     np.testing.assert_allclose(numbers["disc_auc"], 0.653, atol=2e-3)
     np.testing.assert_allclose(after_each_batch[-1]["disc_auc"], 0.716, atol=1e-3)
     probs, labels, mask = (
@@ -83,7 +83,7 @@ def test_deviation_the_auc_leaves_padding_out(recorded):
 
 def test_deviation_the_discriminators_loss_is_a_mean_over_tokens(recorded):
     batches, _ = recorded
-    numbers = summarize(_added([_recorded_sums(batch) for batch in batches]), **WEIGHTS)
+    numbers = summarize(_added([_recorded_sums(batch) for batch in batches]), weights=WEIGHTS)
     probs, labels, mask = (
         np.concatenate([b[name] for b in batches]) for name in ("disc_probs", "disc_labels", "input_mask")
     )
@@ -122,7 +122,7 @@ def test_auc_of_a_discriminators_logits_is_close_to_that_of_their_order(scale):
     logits = scale * (tf.random.stateless_normal(batch.input_ids.shape, seed=[0, 2]) + tf.cast(is_replaced, tf.float32))
     corruption = Corruption(batch.masked_lm_ids, batch.input_ids, is_replaced)
     predictions = Predictions(tf.zeros([*batch.masked_lm_ids.shape, TINY.vocab_size]), Detection(logits, corruption))
-    auc = summarize(_sums(predictions, batch), **WEIGHTS)["disc_auc"]
+    auc = summarize(_sums(predictions, batch), weights=WEIGHTS)["disc_auc"]
     is_real = batch.input_mask.numpy() == 1
     clipped = np.clip(logits.numpy(), -16, 16)  # beyond that the discriminator is certain
     np.testing.assert_allclose(auc, _auc_by_pairs(clipped[is_real], is_replaced.numpy()[is_real]), atol=2e-3)
@@ -148,23 +148,23 @@ def test_sums_of_parts_add_up_to_those_of_the_batch(tiny):
 def test_empty_rows_count_nowhere(tiny):
     batch = tiny_batch((11, 7, 3))
     filled = MaskedBatch(*(tf.concat([field, tf.zeros_like(field[:2])], axis=0) for field in batch))
-    ours, expected = (summarize(_sums(tiny(each), each), **WEIGHTS) for each in (filled, batch))
+    ours, expected = (summarize(_sums(tiny(each), each), weights=WEIGHTS) for each in (filled, batch))
     for name in expected:
         np.testing.assert_allclose(ours[name], expected[name], rtol=1e-5, err_msg=name)
 
 
 def test_total_loss_is_what_is_minimised(tiny):
     batch = tiny_batch()
-    numbers = summarize(_sums(tiny(batch), batch), **WEIGHTS)
+    numbers = summarize(_sums(tiny(batch), batch), weights=WEIGHTS)
     np.testing.assert_allclose(
-        numbers["total_loss"], joint_losses(tiny(batch), batch, batch, **WEIGHTS).total, rtol=1e-5
+        numbers["total_loss"], joint_losses(tiny(batch), batch, batch, weights=WEIGHTS).total, rtol=1e-5
     )
 
 
 def test_the_replaced_rate_is_the_masked_share_of_wrong_draws(tiny):
     batch = tiny_batch((11, 9, 8, 6))
     sums = _sums(tiny(batch), batch)
-    numbers = summarize(sums, **WEIGHTS)
+    numbers = summarize(sums, weights=WEIGHTS)
     masked_share = sums["num_masked"] / sums["num_tokens"]
     np.testing.assert_allclose(
         numbers["replaced_rate"], masked_share * (1 - numbers["sampled_mlm_accuracy"]), rtol=1e-6
@@ -173,7 +173,7 @@ def test_the_replaced_rate_is_the_masked_share_of_wrong_draws(tiny):
 
 def test_without_a_discriminator_only_the_generators_numbers_are_reported(tiny):
     batch = tiny_batch()
-    numbers = summarize(_sums(tiny(batch)._replace(detection=None), batch), **WEIGHTS)
+    numbers = summarize(_sums(tiny(batch)._replace(detection=None), batch), weights=WEIGHTS)
     assert set(numbers) == {"total_loss", "mlm_loss", "mlm_accuracy"}
     assert numbers["total_loss"] == numbers["mlm_loss"]
 
@@ -181,6 +181,6 @@ def test_without_a_discriminator_only_the_generators_numbers_are_reported(tiny):
 def test_numbers_of_nothing_are_finite(tiny):
     batch = tiny_batch((2, 2))
     empty = batch._replace(input_mask=tf.zeros_like(batch.input_mask))
-    numbers = summarize(_sums(tiny(empty), empty), **WEIGHTS)
+    numbers = summarize(_sums(tiny(empty), empty), weights=WEIGHTS)
     assert np.isfinite(list(numbers.values())).all()
     assert numbers["disc_auc"] == 0.5

@@ -12,7 +12,7 @@ from electra_span.checkpoints import Checkpoints
 from electra_span.config import EncoderConfig
 from electra_span.ops import share_of_mean
 from electra_span.pretrained import load_pretrained, save_pretrained
-from pretrain.losses import joint_losses
+from pretrain.losses import LossWeights, joint_losses
 from pretrain.model import build_model
 from pretrain.objective import corrupt_batch
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
@@ -24,7 +24,7 @@ def _build(**options):
 
 def _losses(model, batch, *, gen_weight=1.0, disc_weight=50.0):
     """The scalars of a batch: total, and the means of both losses."""
-    losses = joint_losses(model(batch), batch, batch, gen_weight=gen_weight, disc_weight=disc_weight)
+    losses = joint_losses(model(batch), batch, batch, weights=LossWeights(gen=gen_weight, disc=disc_weight))
     mlm = share_of_mean(losses.mlm, batch.masked_lm_weights, batch.masked_lm_weights)
     return {"total": losses.total, "mlm": mlm, "disc": share_of_mean(losses.disc, batch.input_mask, batch.input_mask)}
 
@@ -82,7 +82,7 @@ def test_shared_embeddings_survive_a_checkpoint(tmp_path):
     for before, after in zip(model.variables, restored.variables, strict=True):
         np.testing.assert_array_equal(before.numpy(), after.numpy(), err_msg=before.path)
     assert restored.generator.encoder.embeddings is restored.discriminator.encoder.embeddings
-    table = restored.discriminator.encoder.embeddings.word_embeddings
+    table = restored.discriminator.encoder.embeddings.tables["word_embeddings"].variable
     table.assign(table + 1.0)
     np.testing.assert_array_equal(restored.generator.variables[0].numpy(), table.numpy())
 
@@ -94,7 +94,7 @@ def test_shared_embeddings_are_published_with_both_models(tmp_path):
         save_pretrained(getattr(model, name), None, tmp_path / name)
     generator, discriminator = (load_pretrained(tmp_path / name) for name in ("generator", "discriminator"))
     for name in ("word_embeddings", "position_embeddings", "segment_embeddings"):
-        tables = [getattr(loaded.encoder.embeddings, name).numpy() for loaded in (generator, discriminator)]
+        tables = [loaded.encoder.embeddings.tables[name].whole() for loaded in (generator, discriminator)]
         np.testing.assert_array_equal(*tables)
     inputs = {"input_ids": batch.input_ids, "input_mask": batch.input_mask, "segment_ids": batch.segment_ids}
     np.testing.assert_array_equal(generator(**inputs), model.generator(**inputs))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pretrain.objective import Corruption, corrupt_batch, predict, replacement_logits
+from pretrain.objective import Corruption, HeadLogits, corrupt_batch, predict, replacement_logits
 from tests.tiny_models import VOCABULARY, tiny_batch
 
 VOCAB_SIZE = len(VOCABULARY)
@@ -102,22 +102,18 @@ def test_any_two_functions_can_be_generator_and_discriminator():
     batch = tiny_batch()
     seen = {}
 
-    def generator(input_ids, input_mask, segment_ids, positions):
-        seen["generator"] = (input_ids, input_mask, segment_ids)
-        before = tf.gather(input_ids, tf.maximum(positions - 1, 0), batch_dims=1)
-        return 100.0 * tf.one_hot((before + 1) % VOCAB_SIZE, VOCAB_SIZE)
+    def generator(batch):
+        before = tf.gather(batch.masked_input_ids, tf.maximum(batch.masked_lm_positions - 1, 0), batch_dims=1)
+        return HeadLogits(100.0 * tf.one_hot((before + 1) % VOCAB_SIZE, VOCAB_SIZE))
 
-    def discriminator(input_ids, input_mask, segment_ids):
-        seen["discriminator"] = (input_ids, input_mask, segment_ids)
-        return 1.0 - 2.0 * tf.cast(input_ids % 2, tf.float32)
+    def discriminator(input_ids, batch):
+        seen.update(input_ids=input_ids, batch=batch)
+        return HeadLogits(1.0 - 2.0 * tf.cast(input_ids % 2, tf.float32))
 
     predictions = predict(batch, generator=generator, discriminator=discriminator, corrupt=corrupt_batch)
     corruption = predictions.detection.corruption
-    np.testing.assert_array_equal(seen["generator"][0], batch.masked_input_ids)
-    np.testing.assert_array_equal(seen["discriminator"][0], corruption.corrupted_ids)
-    for name in seen:
-        np.testing.assert_array_equal(seen[name][1], batch.input_mask)
-        np.testing.assert_array_equal(seen[name][2], batch.segment_ids)
+    np.testing.assert_array_equal(seen["input_ids"], corruption.corrupted_ids)
+    assert seen["batch"] is batch
     positions = batch.masked_lm_positions.numpy()
     expected = np.take_along_axis(batch.masked_input_ids.numpy(), np.maximum(positions - 1, 0), axis=1) + 1
     np.testing.assert_array_equal(corruption.sampled_ids.numpy()[_used(batch)], expected[_used(batch)])
@@ -129,7 +125,9 @@ def test_without_a_discriminator_nothing_is_drawn():
         raise AssertionError("nothing is to be corrupted")
 
     batch = tiny_batch()
-    predictions = predict(batch, generator=lambda *_: _random_logits(batch), discriminator=None, corrupt=never)
+    predictions = predict(
+        batch, generator=lambda batch: HeadLogits(_random_logits(batch)), discriminator=None, corrupt=never
+    )
     assert predictions.detection is None
     np.testing.assert_array_equal(predictions.mlm_logits, _random_logits(batch))
 
@@ -145,8 +143,8 @@ def test_no_gradient_flows_through_the_corruption_even_where_it_could():
     with tf.GradientTape() as tape:
         predictions = predict(
             batch,
-            generator=lambda *_: table * 1.0,
-            discriminator=lambda ids, *_: tf.cast(ids, tf.float32),
+            generator=lambda batch: HeadLogits(table * 1.0),
+            discriminator=lambda ids, batch: HeadLogits(tf.cast(ids, tf.float32)),
             corrupt=leaky,
         )
         loss = tf.reduce_sum(predictions.detection.logits) + tf.reduce_sum(predictions.detection.corruption.sampled_ids)
