@@ -5,6 +5,7 @@ Standard library only: command lines and configuration errors never wait for Ten
 
 import dataclasses
 import difflib
+import math
 import sys
 import types
 import typing
@@ -18,6 +19,9 @@ MODEL_SIZES: dict[str, dict[str, int]] = {
     "base": {"hidden_size": 768, "num_hidden_layers": 12},
     "large": {"hidden_size": 1024, "num_hidden_layers": 24},
 }
+
+# Fields of EncoderConfig that say how words get their vectors; Hugging Face's config.json has none of them.
+COMPOSITIONAL_FIELDS = ("embedding_type", "compositional_operation", "compositional_num_buckets")
 
 _TYPE_NAMES: dict[Any, str] = {
     bool: "true or false",
@@ -39,7 +43,11 @@ class HparamError(UserError, ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
-    """Shape and regularisation of one ELECTRA encoder, in the names of BERT's and Hugging Face's config.json."""
+    """Shape and regularisation of one ELECTRA encoder, in the names of BERT's and Hugging Face's config.json.
+
+    Compositional embeddings, which those do not know, make word i's vector of row i // m of one table and row i % m of
+    another, for m buckets; where no number of buckets is given, m is the square root of vocab_size, rounded up.
+    """
 
     vocab_size: int = 30522
     embedding_size: int = 128
@@ -54,6 +62,9 @@ class EncoderConfig:
     type_vocab_size: int = 2
     initializer_range: float = 0.02
     layer_norm_eps: float = 1e-12
+    embedding_type: str = "full"
+    compositional_operation: str = "multiply"
+    compositional_num_buckets: int | None = None
 
     def __post_init__(self) -> None:
         if self.hidden_act != "gelu":
@@ -75,6 +86,41 @@ class EncoderConfig:
                 f"hidden_size must be a multiple of num_attention_heads. Received: hidden_size={self.hidden_size}, "
                 f"num_attention_heads={self.num_attention_heads}"
             )
+        self._check_embeddings()
+
+    def _check_embeddings(self) -> None:
+        """Raises HparamError where the tables of words cannot be of the type they should be."""
+        check_choice("embedding_type", self.embedding_type, ("full", "compositional"))
+        check_choice("compositional_operation", self.compositional_operation, ("multiply", "add", "concat"))
+        if not 1 <= self.num_buckets <= self.vocab_size:
+            raise HparamError(
+                f"compositional_num_buckets must be from 1 to vocab_size, {self.vocab_size}. "
+                f"Received: {self.compositional_num_buckets}"
+            )
+        is_concatenated = self.embedding_type == "compositional" and self.compositional_operation == "concat"
+        if is_concatenated and self.embedding_size % 2:
+            raise HparamError(
+                "embedding_size must be even where compositional_operation is 'concat', which joins two halves. "
+                f"Received: {self.embedding_size}"
+            )
+
+    @property
+    def num_buckets(self) -> int:
+        """Buckets that compositional embeddings divide the words into."""
+        if self.compositional_num_buckets is None:
+            return math.isqrt(self.vocab_size - 1) + 1
+        return self.compositional_num_buckets
+
+    @property
+    def embedding_tables(self) -> dict[str, tuple[int, int]]:
+        """Rows and width of each table of the embeddings, by the name of its variable, those of words first."""
+        size, buckets = self.embedding_size, self.num_buckets
+        words = {"word_embeddings": (self.vocab_size, size)}
+        if self.embedding_type == "compositional":
+            width = size // 2 if self.compositional_operation == "concat" else size
+            words = {"word_quotients": (-(-self.vocab_size // buckets), width), "word_remainders": (buckets, width)}
+        positions, segments = (self.max_position_embeddings, size), (self.type_vocab_size, size)
+        return {**words, "position_embeddings": positions, "segment_embeddings": segments}
 
     @classmethod
     def of_size(cls, model_size: str, /, **overrides: Any) -> "EncoderConfig":

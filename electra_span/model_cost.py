@@ -32,12 +32,12 @@ def count_parameters(config: EncoderConfig, head: str | None = None) -> dict[str
         head: "masked_lm" (its output matrix is the word table, not counted again), "discriminator" or None.
     """
     embedding, hidden, intermediate = config.embedding_size, config.hidden_size, config.intermediate_size
-    rows = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
+    tables = sum(rows * width for rows, width in config.embedding_tables.values())
     attention = 4 * _dense(hidden, hidden)
     feed_forward = _dense(hidden, intermediate) + _dense(intermediate, hidden)
     layer_norm = 2 * hidden
     parts = {
-        "embeddings": rows * embedding + 2 * embedding,
+        "embeddings": tables + 2 * embedding,
         "embeddings_project": 0 if embedding == hidden else _dense(embedding, hidden),
         "encoder_layers": config.num_hidden_layers * (attention + feed_forward + 2 * layer_norm),
     }
@@ -80,12 +80,26 @@ def matmul_flops_per_step(
         if head == "discriminator":
             forward += seq_length * (2 * hidden * hidden + 2 * hidden)
         if head == "masked_lm":
-            forward += num_predictions * (2 * hidden * embedding + 2 * embedding * config.vocab_size)
+            forward += num_predictions * (2 * hidden * embedding + _vocabulary_products(config))
     return 3 * batch_size * forward
 
 
 def _dense(num_inputs: int, num_outputs: int) -> int:
     return num_inputs * num_outputs + num_outputs
+
+
+def _vocabulary_products(config: EncoderConfig) -> int:
+    """Returns the operations of the products of one vector with all words' vectors.
+
+    A product with a sum or a join of two rows is the sum of a product with each: it takes one a row and not one a word.
+    """
+    if config.compositional_operation == "multiply" or config.embedding_type == "full":
+        return 2 * config.embedding_size * config.vocab_size
+    return 2 * _word_parameters(config)
+
+
+def _word_parameters(config: EncoderConfig) -> int:
+    return sum(rows * width for name, (rows, width) in config.embedding_tables.items() if name.startswith("word_"))
 
 
 def _layer_products(config: EncoderConfig, seq_length: int) -> int:
@@ -130,7 +144,7 @@ def _layer_flops(config: EncoderConfig, seq_length: int) -> int:
 
 def _embedding_flops(config: EncoderConfig, seq_length: int) -> int:
     embedding, hidden = config.embedding_size, config.hidden_size
-    one_hot_products = 2 * embedding * (config.vocab_size + seq_length + config.type_vocab_size)
+    one_hot_products = 2 * (_word_parameters(config) + embedding * (seq_length + config.type_vocab_size))
     sums = 2 * embedding
     projection = 0 if embedding == hidden else 2 * embedding * hidden + hidden
     return one_hot_products + sums + (_LAYER_NORM + _DROPOUT) * embedding + projection
@@ -147,4 +161,4 @@ def _masked_lm_head_flops(config: EncoderConfig) -> int:
     bias = embedding
     hidden_layer = 2 * config.hidden_size * embedding + bias + (_GELU + _LAYER_NORM) * embedding
     loss = 2 * vocab_size
-    return hidden_layer + 2 * embedding * vocab_size + _SOFTMAX * vocab_size + loss
+    return hidden_layer + _vocabulary_products(config) + _SOFTMAX * vocab_size + loss

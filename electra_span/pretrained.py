@@ -15,8 +15,16 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from electra_span.config import EncoderConfig, HparamError, UserError
-from electra_span.convert.names import Model, ModelClass, expected_names, names_of, relative_path
+from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, UserError
+from electra_span.convert.names import (
+    COMPOSITIONAL_TENSORS,
+    WORD_EMBEDDINGS,
+    Model,
+    ModelClass,
+    expected_names,
+    names_of,
+    relative_path,
+)
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 from electra_span.tokenization import Tokenizer, load_tokenizer
@@ -37,7 +45,9 @@ class PublishedModelError(UserError):
 def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | pathlib.Path) -> None:
     """Writes a model in its published form.
 
-    A model that the folder holds is replaced once the new one is whole; files of other names stay.
+    A model that the folder holds is replaced once the new one is whole; files of other names stay. Tables of embeddings
+    that are trained as differences from others are written whole. Compositional embeddings of words are written as
+    their two tables, which `load_pretrained` reads, and as the full one, which transformers reads.
 
     Args:
         model: an ElectraDiscriminator or ElectraGenerator.
@@ -84,12 +94,14 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
 
 def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -> None:
     """Writes all files of a published model."""
-    names = {name.ours: name for name in names_of(model)}
+    embeddings = model.encoder.embeddings
+    values = {relative_path(variable): variable.numpy() for variable in model.variables}
+    values |= {f"embeddings/{name}": table.whole().numpy() for name, table in embeddings.tables.items()}
     tensors = {}
-    for variable in model.variables:
-        name = names[relative_path(variable)]
-        value = np.asarray(variable.numpy(), dtype=np.float32)
+    for name in names_of(model):
+        value = np.asarray(values[name.ours], dtype=np.float32)
         tensors[name.hugging_face] = np.ascontiguousarray(value.T if name.is_transposed else value)
+    tensors.setdefault(WORD_EMBEDDINGS, embeddings.words.full_table().numpy())
     save_file(tensors, directory / _WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(_published_config(model, tokenizer), indent=2, sort_keys=True)
     (directory / _CONFIG).write_text(text + "\n", encoding="utf-8")
@@ -112,8 +124,11 @@ def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
 def _published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
     """Returns the contents of config.json."""
     architecture = next(name for name, kind in _ARCHITECTURES.items() if isinstance(model, kind))
+    settings = dataclasses.asdict(model.config)
+    if model.config.embedding_type == "full":  # as transformers has it, without a word
+        settings = {name: value for name, value in settings.items() if name not in COMPOSITIONAL_FIELDS}
     return {
-        **dataclasses.asdict(model.config),
+        **settings,
         "architectures": [architecture],
         "model_type": "electra",
         "dtype": "float32",
@@ -193,9 +208,17 @@ def _check_tensors(
     for name in expected_names(model_class, config):
         shape = shapes.get(name.hugging_face)
         if shape is None:
-            raise PublishedModelError(f"{path}: lacks the tensor {name.hugging_face}")
+            remedy = _remedy(name.hugging_face, shapes)
+            raise PublishedModelError(f"{path}: lacks the tensor {name.hugging_face}{remedy}")
         if shape != name.hugging_face_shape:
             raise PublishedModelError(
                 f"{path}: {name.hugging_face} must have the shape {name.hugging_face_shape}, by the config.json "
                 f"beside it. Received: {shape}"
             )
+
+
+def _remedy(missing: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Returns what to do about a missing tensor, where the full table of words that transformers wrote can stand in."""
+    if missing in COMPOSITIONAL_TENSORS and WORD_EMBEDDINGS in shapes:
+        return '; to read the full table of words instead, set embedding_type to "full" in the config.json beside it'
+    return ""

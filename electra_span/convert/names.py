@@ -38,26 +38,15 @@ class Name(NamedTuple):
         return self.shape[::-1] if self.is_transposed else self.shape
 
 
+# Hugging Face's names of the words' vectors, and of the two tables that compositional ones are made of.
+WORD_EMBEDDINGS = "electra.embeddings.word_embeddings.weight"
+COMPOSITIONAL_TENSORS = ("electra.embeddings.word_quotients.weight", "electra.embeddings.word_remainders.weight")
+
+# What TF1 and Hugging Face call the tables of the embeddings, where that is not our name.
+_TABLES_ELSEWHERE = {"segment_embeddings": "token_type_embeddings"}
+
 # Modules of an encoder, and of its blocks ({} is the block's index): ours, TF1's, Hugging Face's, and the fields of
 # EncoderConfig that are their sizes.
-_TABLES = (
-    (
-        ("embeddings/word_embeddings", "embeddings/word_embeddings", "electra.embeddings.word_embeddings"),
-        ("vocab_size", "embedding_size"),
-    ),
-    (
-        ("embeddings/position_embeddings", "embeddings/position_embeddings", "electra.embeddings.position_embeddings"),
-        ("max_position_embeddings", "embedding_size"),
-    ),
-    (
-        (
-            "embeddings/segment_embeddings",
-            "embeddings/token_type_embeddings",
-            "electra.embeddings.token_type_embeddings",
-        ),
-        ("type_vocab_size", "embedding_size"),
-    ),
-)
 _EMBEDDING_NORM = ("embeddings/norm", "embeddings/LayerNorm", "electra.embeddings.LayerNorm")
 _PROJECTION = ("embeddings_project", "embeddings_project", "electra.embeddings_project")
 _BLOCK_DENSE = (
@@ -141,8 +130,9 @@ def _encoder_names(config: EncoderConfig) -> Iterator[Name]:
     def sizes(fields: tuple[str, str]) -> tuple[int, int]:
         return getattr(config, fields[0]), getattr(config, fields[1])
 
-    for (ours, tf1, hugging_face), fields in _TABLES:
-        yield Name(ours, tf1, f"{hugging_face}.weight", sizes(fields))
+    for table, shape in config.embedding_tables.items():
+        theirs = f"embeddings/{_TABLES_ELSEWHERE.get(table, table)}"
+        yield Name(f"embeddings/{table}", theirs, f"electra.{theirs.replace('/', '.')}.weight", shape)
     yield from _norm(_EMBEDDING_NORM, config.embedding_size)
     if config.embedding_size != config.hidden_size:
         yield from _dense(_PROJECTION, (config.embedding_size, config.hidden_size))

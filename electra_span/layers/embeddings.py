@@ -1,36 +1,45 @@
 """The embedding of tokens: word, position and segment."""
 
+from collections.abc import Mapping
+
 import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.layers.kernels import dropout, dropout_bits, layer_norm
+from electra_span.layers.word_tables import Table, initial_stddev, make_words
 
 
 class Embeddings(keras.layers.Layer):
     """Sum of word, position and segment embeddings, followed by LayerNorm and dropout.
 
-    Generator and discriminator may share one of these layers (Clark et al. 2020, section 3.1).
+    Generator and discriminator may share one of these layers (Clark et al. 2020, section 3.1), or the discriminator's
+    may start from the generator's tables and train its differences from them alone (He et al. 2021, section 3.3).
+
+    Args:
+        config: of the encoder.
+        bases: the `tables` of another of these layers, of the same shapes, which this one's loss is to leave alone.
     """
 
-    def __init__(self, config: EncoderConfig, **kwargs: object) -> None:
+    def __init__(self, config: EncoderConfig, bases: Mapping[str, Table] | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.config = config
+        self.config, self._bases = config, bases or {}
 
     def build(self, input_shape: object = None) -> None:
         """Creates the weights; they do not depend on input_shape."""
         config = self.config
-
-        def table(name: str, rows: int) -> keras.Variable:
-            initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-            shape = (rows, config.embedding_size)
-            return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
-
-        self.word_embeddings = table("word_embeddings", config.vocab_size)
-        self.position_embeddings = table("position_embeddings", config.max_position_embeddings)
-        self.segment_embeddings = table("segment_embeddings", config.type_vocab_size)
+        self.tables = {name: self._make_table(name, shape) for name, shape in config.embedding_tables.items()}
+        self.words = make_words(self.tables, config)
         self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm", dtype=self.dtype_policy)
         self.norm.build((None, config.embedding_size))
+
+    def _make_table(self, name: str, shape: tuple[int, int]) -> Table:
+        """Returns a table of that name; a difference from its base, where it has one, is called NAME_delta."""
+        base = self._bases.get(name)
+        if base is not None:
+            return Table(self.add_weight(name=f"{name}_delta", shape=shape, initializer="zeros", autocast=False), base)
+        initializer = keras.initializers.TruncatedNormal(stddev=initial_stddev(name, self.config))
+        return Table(self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False))
 
     def call(
         self,
@@ -49,9 +58,9 @@ class Embeddings(keras.layers.Layer):
             dropout_seed: int32 [2], or None for no dropout.
         """
         x = (
-            tf.gather(self.word_embeddings, input_ids)
-            + tf.gather(self.position_embeddings, positions)
-            + tf.gather(self.segment_embeddings, segment_ids)
+            self.words.lookup(input_ids)
+            + self.tables["position_embeddings"].lookup(positions)
+            + self.tables["segment_embeddings"].lookup(segment_ids)
         )
         x = layer_norm(x, self.norm.gamma, self.norm.beta, epsilon=self.norm.epsilon)
         x, rate = tf.cast(x, self.compute_dtype), self.config.hidden_dropout_prob
@@ -60,4 +69,4 @@ class Embeddings(keras.layers.Layer):
 
     def logits(self, vectors: tf.Tensor) -> tf.Tensor:
         """Returns the product of vectors [M, E] with every word's embedding: float32 [M, V]."""
-        return tf.matmul(tf.cast(vectors, tf.float32), self.word_embeddings, transpose_b=True)
+        return self.words.logits(tf.cast(vectors, tf.float32))

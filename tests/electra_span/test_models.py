@@ -73,7 +73,7 @@ def test_a_generators_output_table_is_its_word_embeddings():
     vocabulary_sized = [variable for variable in generator.variables if TINY.vocab_size in variable.shape]
     assert [variable.name for variable in vocabulary_sized] == ["word_embeddings", "output_bias"]
     before = generator(input_ids=[[2, 7, 3]])
-    table = generator.encoder.embeddings.word_embeddings
+    table = generator.encoder.embeddings.tables["word_embeddings"].variable
     table.assign(table.numpy() * np.where(np.arange(TINY.vocab_size) == 30, 100.0, 1.0)[:, None])
     changed = np.any(generator(input_ids=[[2, 7, 3]]).numpy() != before.numpy(), axis=(0, 1))
     assert np.flatnonzero(changed).tolist() == [30]
