@@ -1,5 +1,7 @@
 """The ELECTRA encoder: embeddings, a projection to the hidden size, transformer blocks."""
 
+from collections.abc import Mapping
+
 import keras
 import tensorflow as tf
 
@@ -8,6 +10,7 @@ from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.kernels import compiled_kernels, plain_kernels
 from electra_span.layers.packing import Packing, keep_all, skip_padding
 from electra_span.layers.transformer import TransformerBlock
+from electra_span.layers.word_tables import Table
 
 _PADDING_BIAS = -10000.0  # the original's; its exponential is exactly 0 in float32
 
@@ -18,6 +21,7 @@ class ElectraEncoder(keras.layers.Layer):
     Args:
         config: sizes, dropout rates, initialisation.
         embeddings: the embedding layer to use, shared with another encoder; by default one of its own.
+        bases: tables that those of an embedding layer of its own are trained as differences from; see `Embeddings`.
         compile_kernels: compile elementwise functions by XLA, one loop each; for training on a CPU.
         skips_padding: compute on real tokens only, and return zeros at padding; shapes inside are then not static.
     """
@@ -27,13 +31,14 @@ class ElectraEncoder(keras.layers.Layer):
         config: EncoderConfig,
         embeddings: Embeddings | None = None,
         *,
+        bases: Mapping[str, Table] | None = None,
         compile_kernels: bool = False,
         skips_padding: bool = False,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.config, self.skips_padding = config, skips_padding
-        self.embeddings = embeddings or Embeddings(config, name="embeddings", dtype=self.dtype_policy)
+        self.embeddings = embeddings or Embeddings(config, bases, name="embeddings", dtype=self.dtype_policy)
         self.embeddings_project = None
         if config.embedding_size != config.hidden_size:
             self.embeddings_project = keras.layers.Dense(
@@ -81,6 +86,9 @@ class ElectraEncoder(keras.layers.Layer):
         dropout_seed: tf.Tensor | None = None,
     ) -> list[tf.Tensor]:
         """Returns what enters the first block and what leaves each block: num_hidden_layers + 1 times [B, L, H]."""
+        length, longest = input_ids.shape[1], self.config.max_position_embeddings
+        if length is not None and length > longest:
+            raise ValueError(f"a sequence has at most max_position_embeddings={longest} tokens. Received: {length}")
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         segment_ids = tf.zeros_like(input_ids) if segment_ids is None else segment_ids
         packing = (skip_padding if self.skips_padding else keep_all)(input_mask)

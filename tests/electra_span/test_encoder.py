@@ -107,3 +107,11 @@ def test_half_precision_stays_close_to_float32_and_finite_on_padding(dtype, opti
     assert {variable.dtype for variable in encoder.variables} == {"float32"}
     tolerance = {"mixed_bfloat16": 0.1, "mixed_float16": 0.015}[dtype]
     np.testing.assert_allclose(states[IS_REAL], expected[IS_REAL], rtol=0, atol=tolerance)
+
+
+def test_sequences_longer_than_the_position_embeddings_are_an_error():
+    longest = TINY.max_position_embeddings
+    encoder = _encoder()
+    assert encoder(np.full([1, longest], 5)).shape == (1, longest, TINY.hidden_size)
+    with pytest.raises(ValueError, match=f"max_position_embeddings={longest}.*Received: {longest + 1}"):
+        encoder(np.full([1, longest + 1], 5))
