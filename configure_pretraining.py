@@ -10,9 +10,19 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from electra_span.config import EncoderConfig, HparamError, check_choice, checked_hparams, widths_by_rule
-from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values
+from electra_span.config import (
+    COMPOSITIONAL_FIELDS,
+    EncoderConfig,
+    HparamError,
+    check_choice,
+    checked_hparams,
+    widths_by_rule,
+)
+from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values, sharing_by_rule
 from pretrain.recipes import DEBUG, PRESETS
+
+# Fields of EncoderConfig that are hparams themselves, equal for both encoders but for a generator's own embedding_size.
+_TABLE_FIELDS = ("vocab_size", "embedding_size", *COMPOSITIONAL_FIELDS)
 
 
 def _hparam(default: Any, meaning: str) -> Any:
@@ -69,13 +79,29 @@ class PretrainingConfig:
     )
     embedding_size: int = _derived("128 for small, else the hidden size", "width of the embeddings")
     vocab_size: int = _hparam(30522, "number of tokens in the vocabulary")
+    embedding_type: str = _hparam(
+        "full", "embeddings of words: full (a row for each), compositional (a row of each of two small tables)"
+    )
+    compositional_operation: str = _hparam("multiply", "what makes a vector of two rows: multiply, add or concat")
+    compositional_num_buckets: int | None = _hparam(
+        None, "rows of one of the two tables, by which the words are divided; null: the square root of vocab_size"
+    )
     do_lower_case: bool = _hparam(True, "lower-case the input")
     max_seq_length: int = _hparam(128, "tokens a sequence, as the TFRecords were built")
 
     uniform_generator: bool = _hparam(False, "replace with uniformly drawn tokens, without a generator")
     two_tower_generator: bool = _hparam(False, "not available yet")
-    untied_generator: bool = _hparam(True, "generator with layers of its own; false: one encoder is both")
-    untied_generator_embeddings: bool = _hparam(False, "generator with embeddings of its own, as wide as it is")
+    embedding_sharing: str = _derived(
+        "`shared`, or as the next two say",
+        "shared (one embedding layer), generator_untied (two), gdes (the discriminator's is the generator's, without "
+        "gradient, plus trained differences: DeBERTaV3), encoder (one whole network is both)",
+    )
+    untied_generator: bool = _derived(
+        "false for `encoder`, else true", "generator with layers of its own; false: one encoder is both"
+    )
+    untied_generator_embeddings: bool = _derived(
+        "true for `generator_untied`, else false", "generator with embeddings of its own, as wide as it is"
+    )
     generator_layers: float = _hparam(1.0, "the generator's layers, as a fraction of the discriminator's")
     generator_hidden_size: float = _hparam(0.25, "the generator's hidden size, as a fraction of the discriminator's")
     disallow_correct: bool = _hparam(False, "never sample the original token")
@@ -142,7 +168,7 @@ class PretrainingConfig:
 
     def discriminator_encoder(self) -> EncoderConfig:
         """Returns the shape of the discriminator's encoder, of the only one where there is one."""
-        tables = {"vocab_size": self.vocab_size, "embedding_size": self.embedding_size}
+        tables = {name: getattr(self, name) for name in _TABLE_FIELDS}
         return EncoderConfig.of_size(self.model_size, **tables, **self.model_hparam_overrides)
 
     def generator_encoder(self) -> EncoderConfig:
@@ -219,7 +245,7 @@ def _merged(given: Mapping[str, Any]) -> dict[str, Any]:
         overrides = checked_hparams(EncoderConfig, overrides)
     except HparamError as error:
         raise HparamError(f"model_hparam_overrides: {error}") from None
-    lifted: dict[str, Any] = {key: overrides.pop(key) for key in ("vocab_size", "embedding_size") if key in overrides}
+    lifted: dict[str, Any] = {key: overrides.pop(key) for key in _TABLE_FIELDS if key in overrides}
     return {**merged, **lifted, "model_hparam_overrides": overrides}
 
 
@@ -229,6 +255,7 @@ def _values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     model_dir = settings.get("model_dir", os.path.join(data_dir, "models", settings["model_name"]))
     encoder = EncoderConfig.of_size(settings["model_size"], **settings["model_hparam_overrides"])
     return {
+        **sharing_by_rule(settings),
         "embedding_size": encoder.embedding_size,
         "max_predictions_per_seq": max(1, int((settings["mask_prob"] + 0.005) * settings["max_seq_length"])),
         "pretrain_tfrecords": os.path.join(data_dir, "pretrain_tfrecords", "pretrain_data.tfrecord*"),

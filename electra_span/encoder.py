@@ -86,6 +86,7 @@ class ElectraEncoder(keras.layers.Layer):
         dropout_seed: tf.Tensor | None = None,
     ) -> list[tf.Tensor]:
         """Returns what enters the first block and what leaves each block: num_hidden_layers + 1 times [B, L, H]."""
+        input_ids = tf.convert_to_tensor(input_ids)
         length, longest = input_ids.shape[1], self.config.max_position_embeddings
         if length is not None and length > longest:
             raise ValueError(f"a sequence has at most max_position_embeddings={longest} tokens. Received: {length}")

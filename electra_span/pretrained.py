@@ -94,19 +94,25 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
 
 def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -> None:
     """Writes all files of a published model."""
-    embeddings = model.encoder.embeddings
-    values = {relative_path(variable): variable.numpy() for variable in model.variables}
-    values |= {f"embeddings/{name}": table.whole().numpy() for name, table in embeddings.tables.items()}
+    names = {name.ours: name for name in names_of(model)}
     tensors = {}
-    for name in names_of(model):
-        value = np.asarray(values[name.ours], dtype=np.float32)
-        tensors[name.hugging_face] = np.ascontiguousarray(value.T if name.is_transposed else value)
-    tensors.setdefault(WORD_EMBEDDINGS, embeddings.words.full_table().numpy())
+    for path, tensor in _published_tensors(model).items():
+        value = np.asarray(tensor, dtype=np.float32)
+        tensors[names[path].hugging_face] = np.ascontiguousarray(value.T if names[path].is_transposed else value)
+    tensors[WORD_EMBEDDINGS] = model.encoder.embeddings.words.full_table().numpy()
     save_file(tensors, directory / _WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(_published_config(model, tokenizer), indent=2, sort_keys=True)
     (directory / _CONFIG).write_text(text + "\n", encoding="utf-8")
     if tokenizer is not None:
         tokenizer.save(directory, model_max_length=model.config.max_position_embeddings)
+
+
+def _published_tensors(model: Model) -> dict[str, np.ndarray]:
+    """Returns the values of a model's variables by their path below it, of embeddings their whole tables."""
+    tables = model.encoder.embeddings.tables
+    of_tables = {table.variable.path for table in tables.values()}
+    values = {relative_path(each): each.numpy() for each in model.variables if each.path not in of_tables}
+    return {**values, **{f"embeddings/{name}": table.whole().numpy() for name, table in tables.items()}}
 
 
 def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:

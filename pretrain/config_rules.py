@@ -1,6 +1,7 @@
 """What the hparams of pretraining may be, alone and together. Imports no TensorFlow."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from electra_span.config import HparamError, check_choice
@@ -26,10 +27,28 @@ MAY_CHANGE = frozenset({
     "xla", "iterations_per_loop", "use_tpu", "num_tpu_cores", "tpu_job_name", "tpu_name", "tpu_zone", "gcp_project",
 })  # fmt: skip
 
+# What the original calls each kind of embedding_sharing: untied_generator, untied_generator_embeddings.
+_SHARING = {
+    "shared": (True, False),
+    "generator_untied": (True, True),
+    "gdes": (True, False),
+    "encoder": (False, False),
+}
+
+
+def sharing_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns embedding_sharing and the original's two booleans for it, as far as not all of them are given."""
+    names = ("untied_generator", "untied_generator_embeddings")
+    given = tuple(settings.get(name, default) for name, default in zip(names, _SHARING["shared"], strict=True))
+    by_booleans = next((kind for kind, booleans in _SHARING.items() if booleans == given), "encoder")
+    kind = settings.get("embedding_sharing", by_booleans)
+    return {"embedding_sharing": kind, **dict(zip(names, _SHARING.get(kind, given), strict=True))}
+
 
 def check_values(config: Any) -> None:
     """Raises HparamError for a value of a PretrainingConfig that is never possible, whatever the others are."""
     check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
+    check_choice("embedding_sharing", config.embedding_sharing, _SHARING)
     check_choice("generator_prediction", config.generator_prediction, ("mlm", "sbgo", "mean"))
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
@@ -83,6 +102,22 @@ def check_pairs(config: Any) -> None:
             config.untied_generator or not config.untied_generator_embeddings,
             ("untied_generator_embeddings", "untied_generator"),
             "one encoder has one table of embeddings; set untied_generator to true",
+        ),
+        (
+            (config.untied_generator, config.untied_generator_embeddings) == _SHARING[config.embedding_sharing],
+            ("embedding_sharing", "untied_generator", "untied_generator_embeddings"),
+            "these contradict each other; give embedding_sharing alone",
+        ),
+        (
+            config.embedding_sharing != "gdes" or (config.electra_objective and not config.uniform_generator),
+            ("embedding_sharing", "electra_objective", "uniform_generator"),
+            "there are no two models whose embeddings could be disentangled; leave embedding_sharing out",
+        ),
+        (
+            config.embedding_type == "compositional"
+            or (config.compositional_operation == "multiply" and config.compositional_num_buckets is None),
+            ("compositional_operation", "compositional_num_buckets", "embedding_type"),
+            'these are about compositional embeddings; leave them out, or set embedding_type to "compositional"',
         ),
         (
             config.gen_weight

@@ -90,6 +90,7 @@ def build_model(
     uniform_generator: bool = False,
     untied_generator: bool = True,
     untied_generator_embeddings: bool = False,
+    disentangled_embeddings: bool = False,
     sbgo_span_length: int = 0,
     sbpo_span_length: int = 0,
     generator_prediction: str = "mean",
@@ -107,6 +108,7 @@ def build_model(
         uniform_generator: replacements are drawn uniformly; nothing generates.
         untied_generator: False where one encoder serves as both.
         untied_generator_embeddings: the generator has its own embeddings instead of the discriminator's.
+        disentangled_embeddings: it has its own, and the discriminator trains what its tables differ from them by.
         sbgo_span_length: longest span of the generator's span head; 0 for none.
         sbpo_span_length: longest span of the discriminator's span head; 0 for none.
         generator_prediction: see `pretrain.objective.predict`.
@@ -115,7 +117,11 @@ def build_model(
         dtype: a Keras dtype policy.
     """
     options: dict[str, Any] = {"compile_kernels": compile_kernels, "skips_padding": skips_padding, "dtype": dtype}
-    encoder = ElectraEncoder(discriminator_config, name="electra", **options)
+    own = bases = None
+    if disentangled_embeddings:
+        own = ElectraEncoder(generator_config, name="generator", **options)
+        bases = own.embeddings.tables
+    encoder = ElectraEncoder(discriminator_config, bases=bases, name="electra", **options)
     discriminator = None
     if electra_objective:
         discriminator = ElectraDiscriminator(
@@ -124,8 +130,9 @@ def build_model(
     if electra_objective and uniform_generator:
         generator = None
     elif electra_objective and untied_generator:
-        embeddings = None if untied_generator_embeddings else encoder.embeddings
-        own = ElectraEncoder(generator_config, embeddings, name="generator", **options)
+        if own is None:
+            embeddings = None if untied_generator_embeddings else encoder.embeddings
+            own = ElectraEncoder(generator_config, embeddings, name="generator", **options)
         generator = ElectraGenerator(own, max_span_length=sbgo_span_length, name="generator_model", dtype=dtype)
     else:
         generator = ElectraGenerator(encoder, max_span_length=sbgo_span_length, name="generator_model", dtype=dtype)

@@ -213,6 +213,7 @@ def _build_model(config: PretrainingConfig, execution: Execution) -> Pretraining
         uniform_generator=config.uniform_generator,
         untied_generator=config.untied_generator,
         untied_generator_embeddings=config.untied_generator_embeddings,
+        disentangled_embeddings=config.embedding_sharing == "gdes",
         sbgo_span_length=config.max_span_length if config.sbgo_weight else 0,
         sbpo_span_length=config.max_span_length if config.sbpo_weight else 0,
         generator_prediction=config.generator_prediction,

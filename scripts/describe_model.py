@@ -74,7 +74,7 @@ def run_parameters(config: PretrainingConfig) -> dict[str, int]:
     total = rows["discriminator"] if "discriminator" in rows else rows["encoder"]
     if has_generator:
         parts = model_cost.count_parameters(config.generator_encoder())
-        shared = 0 if config.untied_generator_embeddings else parts["embeddings"]
+        shared = parts["embeddings"] if config.embedding_sharing == "shared" else 0
         rows["generator encoder"] = sum(parts.values())
         rows["generator encoder's own"] = sum(parts.values()) - shared
         total += rows["generator encoder's own"]

@@ -27,7 +27,9 @@ ORIGINAL_DEFAULTS = {
 OWN_DEFAULTS = {
     "data_dir": "d", "preset": None, "seed": 42, "precision": "auto", "xla": "auto", "gradient_accumulation_steps": 1,
     "num_eval_examples": 1000, "eval_tfrecords": None, "eval_every_steps": 0, "log_steps": 100,
-    "shuffle_buffer_size": 10000,
+    "shuffle_buffer_size": 10000, "embedding_sharing": "shared", "embedding_type": "full",
+    "compositional_operation": "multiply", "compositional_num_buckets": None, "sbgo_weight": 0.0, "sbpo_weight": 0.0,
+    "generator_prediction": "mean",
 }  # fmt: skip
 
 
@@ -91,6 +93,34 @@ def test_paths_follow_the_model_dir_and_null_is_the_rule():
     assert config.results_json == "elsewhere/results/unsup_results.json"
     assert config.vocab_file == "d/vocab.txt"
     assert config.embedding_size == 128
+
+
+@pytest.mark.parametrize(
+    ("embedding_sharing", "untied_generator", "untied_generator_embeddings"),
+    [("shared", True, False), ("generator_untied", True, True), ("encoder", False, False), ("gdes", True, False)],
+)
+def test_embedding_sharing_and_the_originals_booleans_give_each_other(
+    embedding_sharing, untied_generator, untied_generator_embeddings
+):
+    booleans = {"untied_generator": untied_generator, "untied_generator_embeddings": untied_generator_embeddings}
+    config = configure(embedding_sharing=embedding_sharing)
+    assert booleans.items() <= config.to_dict().items()
+    assert configure(embedding_sharing=embedding_sharing, **booleans) == config
+    if embedding_sharing != "gdes":
+        assert configure(**booleans) == config
+
+
+def test_a_generator_with_disentangled_embeddings_has_tables_as_wide_as_the_discriminators():
+    config = configure(embedding_sharing="gdes", embedding_type="compositional")
+    assert config.generator_encoder().embedding_tables == config.discriminator_encoder().embedding_tables
+
+
+def test_a_run_started_before_there_was_embedding_sharing_goes_on():
+    saved = configure(untied_generator=False).to_dict()
+    for name in ("embedding_sharing", "embedding_type", "compositional_operation", "compositional_num_buckets"):
+        del saved[name]
+    assert configure(untied_generator=False).different_settings(saved) == []
+    assert configure(embedding_sharing="encoder").different_settings(saved) == []
 
 
 def test_given_max_predictions_win_over_the_rule():
@@ -177,6 +207,25 @@ def test_networks_are_those_the_objective_needs(hparams, heads):
         ({"gradient_accumulation_steps": 3}, "train_batch_size=128, gradient_accumulation_steps=3"),
         ({"uniform_generator": True, "electra_objective": False}, "without a discriminator"),
         ({"untied_generator": False, "untied_generator_embeddings": True}, "one encoder has one table"),
+        (
+            {"embedding_sharing": "encoder", "untied_generator": True},
+            'contradict.*Received: embedding_sharing="encoder", untied_generator=true, '
+            "untied_generator_embeddings=false",
+        ),
+        ({"embedding_sharing": "shared", "untied_generator_embeddings": True}, "give embedding_sharing alone"),
+        ({"embedding_sharing": "gdes", "untied_generator": False}, "give embedding_sharing alone"),
+        ({"embedding_sharing": "gde"}, "unknown embedding_sharing 'gde': did you mean 'gdes'?"),
+        ({"embedding_sharing": "gdes", "electra_objective": False}, "no two models.*electra_objective=false"),
+        ({"embedding_sharing": "gdes", "uniform_generator": True}, "no two models.*uniform_generator=true"),
+        ({"embedding_type": "compositionl"}, "unknown embedding_type .* did you mean 'compositional'?"),
+        ({"embedding_type": "compositional", "compositional_operation": "multipl"}, "did you mean 'multiply'?"),
+        ({"embedding_type": "compositional", "compositional_num_buckets": 0}, "must be from 1 to vocab_size, 30522"),
+        ({"compositional_num_buckets": 9}, 'leave them out, or set embedding_type to "compositional"'),
+        ({"compositional_operation": "add"}, 'about compositional embeddings.*Received: .*="add"'),
+        (
+            {"embedding_type": "compositional", "compositional_operation": "concat", "embedding_size": 27},
+            "embedding_size must be even.*Received: 27",
+        ),
         ({"gen_weight": 0, "disc_weight": 0}, "nothing would be learned"),
         ({"gen_weight": 0, "electra_objective": False}, "nothing would be learned"),
         ({"temperature": 0}, "temperature must be above 0"),
@@ -218,6 +267,9 @@ def test_no_warmup_is_possible():
             "generator_hidden_size": st.floats(-1, 2),
             "untied_generator": st.booleans(),
             "electra_objective": st.booleans(),
+            "embedding_sharing": st.sampled_from(["shared", "generator_untied", "gdes", "encoder"]),
+            "embedding_type": st.sampled_from(["full", "compositional"]),
+            "compositional_num_buckets": st.integers(-1, 999),
         },
     )
 )
