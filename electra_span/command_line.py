@@ -43,6 +43,16 @@ def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[],
         sys.exit(130)
 
 
+def add_switch(
+    parser: argparse.ArgumentParser, flag: str, default: bool, meaning: str, opposite: str | None = None
+) -> None:
+    """Adds a flag that means true, may be followed by true or false, and may have an opposite flag."""
+    parser.add_argument(flag, nargs="?", type=parse_bool, const=True, default=default, metavar="BOOL", help=meaning)
+    if opposite:
+        name = flag.removeprefix("--").replace("-", "_")
+        parser.add_argument(opposite, dest=name, action="store_const", const=False, help=f"the opposite of {flag}")
+
+
 def parse_bool(text: str) -> bool:
     """Returns the truth value a flag's text spells; use as argparse's `type`.
 

@@ -32,21 +32,15 @@ def make_parser() -> argparse.ArgumentParser:
     for name, meaning in numbers.items():
         default = getattr(BuildSettings, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=meaning)
-    _add_switch(parser, "--blanks-separate-docs", None, "whether a blank line ends a document")
-    _add_switch(parser, "--do-lower-case", "--no-lower-case", "whether to lower-case text")
-    _add_switch(parser, "--do-strip-accents", "--no-strip-accents", "whether to strip accents of lower-cased text")
-    return parser
-
-
-def _add_switch(parser: argparse.ArgumentParser, flag: str, opposite: str | None, meaning: str) -> None:
-    """Adds a flag that is on, may be followed by true or false, and may have an opposite flag."""
-    name = flag.removeprefix("--").replace("-", "_")
-    default = getattr(BuildSettings, name)
-    parser.add_argument(
-        flag, nargs="?", type=command_line.parse_bool, const=True, default=default, metavar="BOOL", help=meaning
+    switches = (
+        ("blanks_separate_docs", "whether a blank line ends a document", None),
+        ("do_lower_case", "whether to lower-case text", "--no-lower-case"),
+        ("do_strip_accents", "whether to strip accents of lower-cased text", "--no-strip-accents"),
     )
-    if opposite:
-        parser.add_argument(opposite, dest=name, action="store_const", const=False, help=f"the opposite of {flag}")
+    for name, meaning, opposite in switches:
+        flag, default = f"--{name.replace('_', '-')}", getattr(BuildSettings, name)
+        command_line.add_switch(parser, flag, default, meaning, opposite)
+    return parser
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -35,15 +35,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--vocab-size", type=int, default=30522, help="number of tokens")
     parser.add_argument("--tokenizer-type", choices=["wordpiece"], default="wordpiece", help="kind of the vocabulary")
     parser.add_argument("--min-frequency", type=int, default=2, help="how often a piece must be in the corpus")
-    for name, opposite, meaning in (
-        ("--do-lower-case", "--no-lower-case", "whether to lower-case text"),
-        ("--do-strip-accents", "--no-strip-accents", "whether to strip accents of lower-cased text"),
-    ):
-        parser.add_argument(
-            name, nargs="?", type=command_line.parse_bool, const=True, default=True, metavar="BOOL", help=meaning
-        )
-        destination = name.removeprefix("--").replace("-", "_")
-        parser.add_argument(opposite, dest=destination, action="store_false", help=f"the opposite of {name}")
+    command_line.add_switch(parser, "--do-lower-case", True, "whether to lower-case text", "--no-lower-case")
+    command_line.add_switch(
+        parser, "--do-strip-accents", True, "whether to strip accents of lower-cased text", "--no-strip-accents"
+    )
     parser.add_argument("--overwrite", action="store_true", default=False, help="replace another vocabulary")
     return parser
 
