@@ -9,7 +9,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -36,6 +36,17 @@ _ARCHITECTURES: Mapping[str, ModelClass] = {
     "ElectraForPreTraining": ElectraDiscriminator,
     "ElectraForMaskedLM": ElectraGenerator,
 }
+
+
+_MAX_SPAN_LENGTH = "max_span_length"  # in config.json, where there is a span head
+
+
+class _Architecture(NamedTuple):
+    """What a model is, in the order that `expected_names` takes it."""
+
+    model_class: ModelClass
+    config: EncoderConfig
+    max_span_length: int
 
 
 class PublishedModelError(UserError):
@@ -83,9 +94,11 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
         PublishedModelError: names the file and what is missing in it or wrong.
     """
     directory = pathlib.Path(directory)
-    model_class, config = _read_config(directory / _CONFIG)
-    tensors = _read_tensors(directory / _WEIGHTS, model_class, config)
-    model: Model = model_class(ElectraEncoder(config, name="electra", dtype=dtype), dtype=dtype)
+    architecture = _read_config(directory / _CONFIG)
+    model_class, config, max_span_length = architecture
+    tensors = _read_tensors(directory / _WEIGHTS, architecture)
+    encoder = ElectraEncoder(config, name="electra", dtype=dtype)
+    model: Model = model_class(encoder, max_span_length=max_span_length, dtype=dtype)
     for variable in model.variables:
         variable.assign(tensors[relative_path(variable)])
     model.tokenizer = _read_tokenizer(directory, config)
@@ -133,6 +146,8 @@ def _published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, An
     settings = dataclasses.asdict(model.config)
     if model.config.embedding_type == "full":  # as transformers has it, without a word
         settings = {name: value for name, value in settings.items() if name not in COMPOSITIONAL_FIELDS}
+    if model.max_span_length:
+        settings[_MAX_SPAN_LENGTH] = model.max_span_length
     return {
         **settings,
         "architectures": [architecture],
@@ -143,8 +158,8 @@ def _published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, An
     }
 
 
-def _read_config(path: pathlib.Path) -> tuple[ModelClass, EncoderConfig]:
-    """Returns what a config.json says: the class of the model and the config of its encoder."""
+def _read_config(path: pathlib.Path) -> _Architecture:
+    """Returns what a config.json says."""
     settings = _read_json(path)
     architectures = settings.get("architectures")
     architecture = architectures[0] if isinstance(architectures, list) and architectures else None
@@ -153,8 +168,11 @@ def _read_config(path: pathlib.Path) -> tuple[ModelClass, EncoderConfig]:
         raise PublishedModelError(
             f"{path}: architectures must be one of {sorted(_ARCHITECTURES)}. Received: {architectures!r}"
         )
+    max_span_length = settings.get(_MAX_SPAN_LENGTH, 0)
+    if type(max_span_length) is not int or max_span_length < 0:
+        raise PublishedModelError(f"{path}: {_MAX_SPAN_LENGTH} must be a length. Received: {max_span_length!r}")
     try:
-        return model_class, EncoderConfig.from_published(settings)
+        return _Architecture(model_class, EncoderConfig.from_published(settings), max_span_length)
     except HparamError as error:
         raise PublishedModelError(f"{path}: {error}") from error
 
@@ -185,7 +203,7 @@ def _read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer
     return tokenizer
 
 
-def _read_tensors(path: pathlib.Path, model_class: ModelClass, config: EncoderConfig) -> dict[str, np.ndarray]:
+def _read_tensors(path: pathlib.Path, architecture: _Architecture) -> dict[str, np.ndarray]:
     """Returns the value of each variable of a model by its path, from a safetensors file that must hold all of them.
 
     Nothing is made before the file is known to hold it, whatever sizes the config asks for.
@@ -193,11 +211,9 @@ def _read_tensors(path: pathlib.Path, model_class: ModelClass, config: EncoderCo
     try:
         with safe_open(path, framework="numpy") as file:
             stored = file.keys()
-            _check_tensors(
-                {name: tuple(file.get_slice(name).get_shape()) for name in stored}, path, model_class, config
-            )
+            _check_tensors({name: tuple(file.get_slice(name).get_shape()) for name in stored}, path, architecture)
             tensors = {}
-            for name in expected_names(model_class, config):
+            for name in expected_names(*architecture):
                 value = file.get_tensor(name.hugging_face).astype(np.float32)
                 tensors[name.ours] = value.T if name.is_transposed else value
             return tensors
@@ -207,11 +223,9 @@ def _read_tensors(path: pathlib.Path, model_class: ModelClass, config: EncoderCo
         raise PublishedModelError(f"{path}: is not a safetensors file: {error}") from error
 
 
-def _check_tensors(
-    shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, model_class: ModelClass, config: EncoderConfig
-) -> None:
+def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, architecture: _Architecture) -> None:
     """Raises PublishedModelError where a tensor that the model needs is missing, or of another shape."""
-    for name in expected_names(model_class, config):
+    for name in expected_names(*architecture):
         shape = shapes.get(name.hugging_face)
         if shape is None:
             remedy = _remedy(name.hugging_face, shapes)

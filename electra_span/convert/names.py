@@ -6,6 +6,7 @@ from typing import NamedTuple
 import keras
 
 from electra_span.config import EncoderConfig
+from electra_span.layers.span_heads import OFFSET_SIZE
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 
 Model = ElectraDiscriminator | ElectraGenerator
@@ -93,18 +94,27 @@ _BLOCK_NORM = (
 )
 _DISCRIMINATOR = "discriminator_predictions"
 _GENERATOR = "generator_predictions"
+_SPAN_HEAD = "span_predictions"
 
 Modules = tuple[str, str, str]
 
 
 def names_of(model: Model) -> list[Name]:
     """Returns the names of a model's variables; a generator's output table is its word embeddings."""
-    return list(expected_names(type(model), model.config))
+    return list(expected_names(type(model), model.config, model.max_span_length))
 
 
-def expected_names(model_class: ModelClass, config: EncoderConfig) -> Iterator[Name]:
-    """Yields the names of the variables that a model of that class and config has, without making any."""
+def expected_names(model_class: ModelClass, config: EncoderConfig, max_span_length: int = 0) -> Iterator[Name]:
+    """Yields the names of the variables that a model has, without making any.
+
+    Args:
+        model_class: of the model.
+        config: of its encoder.
+        max_span_length: of its span head; 0 for none.
+    """
     yield from _encoder_names(config)
+    if max_span_length:
+        yield from _span_head_names(model_class, config, max_span_length)
     hidden_size = config.hidden_size
     if issubclass(model_class, ElectraDiscriminator):
         dense = (f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}.dense")
@@ -123,7 +133,27 @@ def expected_names(model_class: ModelClass, config: EncoderConfig) -> Iterator[N
 def relative_path(variable: keras.Variable) -> str:
     """Returns a variable's path below its model: without the encoder's own name in front."""
     first, _, rest = variable.path.partition("/")
-    return variable.path if first in (_DISCRIMINATOR, _GENERATOR) else rest
+    return variable.path if first in (_DISCRIMINATOR, _GENERATOR, _SPAN_HEAD) else rest
+
+
+def _span_head_names(model_class: ModelClass, config: EncoderConfig, max_span_length: int) -> Iterator[Name]:
+    """Yields the names of a span head's variables, which neither the original nor transformers has."""
+
+    def modules(name: str) -> Modules:
+        path = f"{_SPAN_HEAD}/{name}"
+        return path, path, path.replace("/", ".")
+
+    hidden_size = config.hidden_size
+    yield Name(*modules("boundary/position_embeddings"), (max_span_length, OFFSET_SIZE))
+    for index, width in enumerate((2 * hidden_size + OFFSET_SIZE, hidden_size)):
+        yield from _dense(modules(f"boundary/dense_{index}"), (width, hidden_size))
+        yield from _norm(modules(f"boundary/norm_{index}"), hidden_size)
+    if issubclass(model_class, ElectraDiscriminator):
+        yield from _dense(modules("prediction"), (hidden_size, 1))
+        return
+    if config.embedding_size != hidden_size:
+        yield from _dense(modules("projection"), (hidden_size, config.embedding_size))
+    yield Name(*modules("output_bias"), (config.vocab_size,))
 
 
 def _encoder_names(config: EncoderConfig) -> Iterator[Name]:

@@ -18,8 +18,8 @@ UNPROJECTED = EncoderConfig(**{**vars(TINY), "embedding_size": TINY.hidden_size}
 HEADS = {"discriminator": ElectraDiscriminator, "masked_lm": ElectraGenerator}
 
 
-def _build(model_class, config):
-    return model_class(ElectraEncoder(config, name="electra"))
+def _build(model_class, config, **options):
+    return model_class(ElectraEncoder(config, name="electra"), **options)
 
 
 @pytest.mark.parametrize("config", [TINY, TINY_GENERATOR, UNPROJECTED])
@@ -56,10 +56,12 @@ def test_a_built_model_of_a_published_size_has_the_published_count(size):
     assert (model.encoder.count_params(), model.head.count_params()) == (13_483_008, 66_049)
 
 
+@pytest.mark.parametrize("max_span_length", [0, 4])
 @pytest.mark.parametrize("config", [TINY, UNPROJECTED])
 @pytest.mark.parametrize("head", HEADS)
-def test_expected_names_are_those_of_the_built_variables(head, config):
-    model = _build(HEADS[head], config)
+def test_expected_names_are_those_of_the_built_variables(head, config, max_span_length):
+    model = _build(HEADS[head], config, max_span_length=max_span_length)
+    assert (model.span_head is not None) == bool(max_span_length)
     assert {name.ours: name.shape for name in names_of(model)} == {
         relative_path(variable): tuple(variable.shape) for variable in model.variables
     }

@@ -37,8 +37,8 @@ def _inputs(tensors, prefix=""):
     return {ours: tensors[f"{prefix}{theirs}"] for ours, theirs in names.items()}
 
 
-def _tiny(kind, seed=0):
-    model = KINDS[kind](ElectraEncoder(TINY, name="electra"))
+def _tiny(kind, seed=0, **options):
+    model = KINDS[kind](ElectraEncoder(TINY, name="electra"), **options)
     randomize(model, seed)
     return model
 
@@ -103,13 +103,14 @@ def _sizes(settings):
     return {name: settings[name] for name in extra | fields}
 
 
+@pytest.mark.parametrize("max_span_length", [0, 4])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_saved_model_loads_bit_for_bit(kind, tokenizer, tmp_path):
-    model = _tiny(kind)
+def test_a_saved_model_loads_bit_for_bit(kind, max_span_length, tokenizer, tmp_path):
+    model = _tiny(kind, max_span_length=max_span_length)
     electra_span.save_pretrained(model, tokenizer, tmp_path / "a" / "model")
     loaded = electra_span.load_pretrained(tmp_path / "a" / "model")
     assert type(loaded) is KINDS[kind]
-    assert loaded.config == TINY
+    assert (loaded.config, loaded.max_span_length) == (TINY, max_span_length)
     assert loaded.tokenizer.settings == tokenizer.settings
     assert loaded.tokenizer.fingerprint == tokenizer.fingerprint
     assert len(loaded.variables) == len(model.variables)
