@@ -195,11 +195,19 @@ class PretrainingConfig:
 
     def networks(self) -> tuple[tuple[EncoderConfig, str], ...]:
         """Returns what a step runs: encoders with their heads, "masked_lm" or "discriminator"."""
-        masked_lm = (self.generator_encoder(), "masked_lm")
-        discriminator = (self.discriminator_encoder(), "discriminator")
-        if not self.electra_objective:
-            return (masked_lm,)
-        return (discriminator,) if self.uniform_generator else (masked_lm, discriminator)
+        generator = ((self.generator_encoder(), "masked_lm"),) if self.has_generator else ()
+        discriminator = ((self.discriminator_encoder(), "discriminator"),) if self.has_discriminator else ()
+        return generator + discriminator
+
+    @property
+    def has_generator(self) -> bool:
+        """Whether a masked language model is part of the run."""
+        return not (self.electra_objective and self.uniform_generator)
+
+    @property
+    def has_discriminator(self) -> bool:
+        """Whether a discriminator is part of the run."""
+        return self.electra_objective
 
     @property
     def num_held_out(self) -> int:

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,7 +12,7 @@ from electra_span.encoder import ElectraEncoder
 from electra_span.layers.kernels import compiled
 from electra_span.layers.span_heads import Spans
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
-from electra_span.ops import gather_positions
+from electra_span.ops import LARGE_VOCABULARY, gather_positions
 from electra_span.training import Sums
 from pretrain.losses import LossWeights, joint_losses, masked_lm_losses
 from pretrain.metrics import metric_sums
@@ -86,11 +85,9 @@ def build_model(
     generator_config: EncoderConfig,
     *,
     corrupt: Corrupt,
-    electra_objective: bool = True,
-    uniform_generator: bool = False,
-    untied_generator: bool = True,
-    untied_generator_embeddings: bool = False,
-    disentangled_embeddings: bool = False,
+    has_generator: bool = True,
+    has_discriminator: bool = True,
+    embedding_sharing: str = "shared",
     sbgo_span_length: int = 0,
     sbpo_span_length: int = 0,
     generator_prediction: str = "mean",
@@ -98,17 +95,16 @@ def build_model(
     skips_padding: bool = False,
     dtype: str = "float32",
 ) -> PretrainingModel:
-    """Returns the models of the original's configurations.
+    """Returns the networks of a run.
 
     Args:
-        discriminator_config: of the discriminator; of the one encoder, where there is only one.
-        generator_config: of the generator, where it has an encoder of its own.
+        discriminator_config: of the discriminator's encoder.
+        generator_config: of the generator's encoder, where it has one of its own.
         corrupt: draws the replacements.
-        electra_objective: False for a masked language model alone, of the discriminator's size.
-        uniform_generator: replacements are drawn uniformly; nothing generates.
-        untied_generator: False where one encoder serves as both.
-        untied_generator_embeddings: the generator has its own embeddings instead of the discriminator's.
-        disentangled_embeddings: it has its own, and the discriminator trains what its tables differ from them by.
+        has_generator: False where nothing generates them.
+        has_discriminator: False for a masked language model alone.
+        embedding_sharing: "shared" (one embedding layer), "generator_untied" (two), "gdes" (the discriminator trains
+            what its tables differ from the generator's by), "encoder" (one encoder is both).
         sbgo_span_length: longest span of the generator's span head; 0 for none.
         sbpo_span_length: longest span of the discriminator's span head; 0 for none.
         generator_prediction: see `pretrain.objective.predict`.
@@ -116,29 +112,43 @@ def build_model(
         skips_padding: see `ElectraEncoder`.
         dtype: a Keras dtype policy.
     """
-    options: dict[str, Any] = {"compile_kernels": compile_kernels, "skips_padding": skips_padding, "dtype": dtype}
-    own = bases = None
-    if disentangled_embeddings:
-        own = ElectraEncoder(generator_config, name="generator", **options)
-        bases = own.embeddings.tables
-    encoder = ElectraEncoder(discriminator_config, bases=bases, name="electra", **options)
-    discriminator = None
-    if electra_objective:
-        discriminator = ElectraDiscriminator(
-            encoder, max_span_length=sbpo_span_length, name="discriminator", dtype=dtype
-        )
-    if electra_objective and uniform_generator:
-        generator = None
-    elif electra_objective and untied_generator:
-        if own is None:
-            embeddings = None if untied_generator_embeddings else encoder.embeddings
-            own = ElectraEncoder(generator_config, embeddings, name="generator", **options)
-        generator = ElectraGenerator(own, max_span_length=sbgo_span_length, name="generator_model", dtype=dtype)
+    build_encoder = functools.partial(
+        ElectraEncoder, compile_kernels=compile_kernels, skips_padding=skips_padding, dtype=dtype
+    )
+    if has_generator and has_discriminator:
+        of_generator, of_discriminator = _pair(discriminator_config, generator_config, embedding_sharing, build_encoder)
     else:
-        generator = ElectraGenerator(encoder, max_span_length=sbgo_span_length, name="generator_model", dtype=dtype)
+        alone = build_encoder(discriminator_config if has_discriminator else generator_config, name="electra")
+        of_generator = of_discriminator = alone
+    generator = discriminator = None
+    if has_generator:
+        generator = ElectraGenerator(
+            of_generator, max_span_length=sbgo_span_length, name="generator_model", dtype=dtype
+        )
+    if has_discriminator:
+        discriminator = ElectraDiscriminator(
+            of_discriminator, max_span_length=sbpo_span_length, name="discriminator", dtype=dtype
+        )
     return PretrainingModel(
         generator, discriminator, corrupt=corrupt, generator_prediction=generator_prediction, name="pretraining"
     )
+
+
+def _pair(
+    discriminator_config: EncoderConfig,
+    generator_config: EncoderConfig,
+    embedding_sharing: str,
+    build_encoder: Callable[..., ElectraEncoder],
+) -> tuple[ElectraEncoder, ElectraEncoder]:
+    """Returns the encoders of generator and discriminator, which share what embedding_sharing says."""
+    if embedding_sharing == "gdes":
+        generator = build_encoder(generator_config, name="generator")
+        return generator, build_encoder(discriminator_config, bases=generator.embeddings.tables, name="electra")
+    discriminator = build_encoder(discriminator_config, name="electra")
+    if embedding_sharing == "encoder":
+        return discriminator, discriminator
+    embeddings = discriminator.embeddings if embedding_sharing == "shared" else None
+    return build_encoder(generator_config, embeddings, name="generator"), discriminator
 
 
 def _spans_of(batch: MaskedBatch) -> Spans:
@@ -155,7 +165,8 @@ def make_loss_function(
         weights: of the losses.
         compile_kernels: see `ElectraEncoder`; here, of the softmax over the vocabulary.
     """
-    cross_entropy = compiled(masked_lm_losses) if compile_kernels else masked_lm_losses
+    is_compiled = compile_kernels and model.vocab_size < LARGE_VOCABULARY  # compiled, it would hold the logits twice
+    cross_entropy = compiled(masked_lm_losses) if is_compiled else masked_lm_losses
 
     def loss_function(part: MaskedBatch, whole: MaskedBatch, dropout_seed: tf.Tensor | None) -> tuple[tf.Tensor, Sums]:
         predictions = model(part, dropout_seed=dropout_seed)

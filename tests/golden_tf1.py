@@ -14,8 +14,6 @@ from electra_span.convert.tf1 import load_tf1_weights
 from pretrain.model import PretrainingModel, build_model
 from pretrain.objective import Corrupt, Corruption
 
-_MODEL_FLAGS = ("electra_objective", "uniform_generator", "untied_generator", "untied_generator_embeddings")
-
 
 class Recorded(NamedTuple):
     """One recorded variant: its settings, tensors by name, and a batch of its inputs."""
@@ -71,20 +69,31 @@ def recorded_model(
     """Returns our model of a variant with the checkpoint's weights; options are `build_model`'s."""
     config = recorded.meta["config"]
     discriminator = _encoder_config(recorded.meta["bert_config"], config["embedding_size"])
-    generator = _encoder_config(recorded.meta["generator_config"], config["embedding_size"])
+    generator = discriminator
+    if config["electra_objective"]:
+        generator = _encoder_config(recorded.meta["generator_config"], config["embedding_size"])
     if config["untied_generator_embeddings"]:
         generator = _encoder_config(recorded.meta["generator_config"], recorded.meta["generator_config"]["hidden_size"])
     model = build_model(
         discriminator,
         generator,
         corrupt=corrupt or recorded_corruption(recorded.tensors),
-        **{flag: config[flag] for flag in _MODEL_FLAGS},
+        has_generator=not (config["electra_objective"] and config["uniform_generator"]),
+        has_discriminator=config["electra_objective"],
+        embedding_sharing=_sharing(config),
         **options,
     )
     for part in (model.generator, model.discriminator):
         if part is not None:
             load_tf1_weights(part, checkpoint)
     return model
+
+
+def _sharing(config: dict) -> str:
+    """Returns what two flags of the original's come to."""
+    if not config["untied_generator"]:
+        return "encoder"
+    return "generator_untied" if config["untied_generator_embeddings"] else "shared"
 
 
 def tf1_names(model: PretrainingModel) -> dict[str, str]:

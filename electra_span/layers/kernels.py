@@ -32,14 +32,17 @@ def compiled_kernels() -> Kernels:
     """Returns the functions, each compiled by XLA into one loop forward and one backward."""
     draw = tf.function(_random_words, jit_compile=True, autograph=False)
     bits = functools.partial(dropout_bits, draw=draw)
-    return Kernels(compiled(bias_gelu), compiled(residual_norm), compiled(attention_probs), bits)
+    return Kernels(compiled(bias_gelu_by_erf), compiled(residual_norm), compiled(attention_probs), bits)
 
 
 def bias_gelu(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
-    """Returns GELU(x + bias) in its exact form, computed in float32, in x's dtype.
+    """Returns GELU(x + bias) in its exact form, not tanh's, computed in float32, in x's dtype."""
+    wide = tf.cast(x, tf.float32) + tf.cast(bias, tf.float32)
+    return tf.cast(tf.nn.gelu(wide, approximate=False), x.dtype)
 
-    With erf as the original, not erfc as `tf.nn.gelu` has it, which takes twice the time.
-    """
+
+def bias_gelu_by_erf(x: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+    """Returns `bias_gelu` by erf instead of erfc: compiled, in half the time, with 2e-7 more of rounding."""
     wide = tf.cast(x, tf.float32) + tf.cast(bias, tf.float32)
     return tf.cast(0.5 * wide * (1.0 + tf.math.erf(wide * 0.5**0.5)), x.dtype)
 

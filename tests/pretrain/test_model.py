@@ -48,26 +48,26 @@ def test_embeddings_are_the_same_variables_in_both_models():
 
 
 def test_untied_embeddings_are_not_shared():
-    model = _build(untied_generator_embeddings=True)
+    model = _build(embedding_sharing="generator_untied")
     assert not _paths(model.generator.variables) & _paths(model.discriminator.variables)
 
 
 def test_a_tied_generator_is_the_discriminators_encoder():
-    model = _build(untied_generator=False)
+    model = _build(embedding_sharing="encoder")
     assert model.generator.encoder is model.discriminator.encoder
     heads = {path.split("/")[0] for path in _paths(model.variables) - _paths(model.generator.encoder.variables)}
     assert heads == {"discriminator_predictions", "generator_predictions"}
 
 
-def test_without_electra_there_is_one_masked_language_model_of_the_discriminators_size():
-    model = _build(electra_objective=False)
+def test_without_a_discriminator_there_is_one_masked_language_model():
+    model = _build(has_discriminator=False)
     assert model.discriminator is None
-    assert model.generator.config == TINY
+    assert model.generator.config == TINY_GENERATOR
     assert model(tiny_batch()).detection is None
 
 
 def test_a_uniform_generator_has_no_variables_and_draws_all_words():
-    model = _build(uniform_generator=True)
+    model = _build(has_generator=False)
     assert model.generator is None
     assert _paths(model.variables) == _paths(model.discriminator.variables)
     predictions = model(tiny_batch())
@@ -126,7 +126,7 @@ def test_no_gradient_of_the_discriminators_loss_reaches_the_generators_own_weigh
 
 
 def test_a_tied_generator_learns_from_both_losses():
-    model = _build(untied_generator=False)
+    model = _build(embedding_sharing="encoder")
     randomize(model)
     kernel = "electra/layer_0/query/kernel"
     for loss in ("mlm", "disc"):
@@ -146,7 +146,7 @@ def test_gradients_scale_with_the_weights_of_their_losses():
 
 def test_dropout_of_the_two_models_is_drawn_apart_and_from_the_seed():
     config = EncoderConfig(**{**vars(TINY), "hidden_dropout_prob": 0.3})
-    model = build_model(config, config, corrupt=corrupt_batch, untied_generator=False)
+    model = build_model(config, config, corrupt=corrupt_batch, embedding_sharing="encoder")
     randomize(model)
     batch = tiny_batch()
     first, again, other = (model(batch, dropout_seed=tf.constant(seed)) for seed in ([1, 2], [1, 2], [3, 2]))
