@@ -4,8 +4,12 @@ Axis letters: B batch, L length, N masked positions, H hidden size, V vocabulary
 """
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
+
+# Words from which on nothing of the logits' size is held beside them: they outweigh all else in memory then.
+LARGE_VOCABULARY = 2**17
 
 
 def gather_positions(states: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
@@ -55,7 +59,8 @@ def sample_categorical(logits: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
 
     Inverts the cumulative distribution at one uniform number a row, in two levels (blocks, then inside the block
     that was hit), so that only about 2 sqrt(V) of the V probabilities are ever summed up in order. An index of
-    probability 0 is never drawn.
+    probability 0 is never drawn. Where V is large, one row is worked on at a time: all would take twice the memory of
+    the logits.
 
     Args:
         logits: float [..., V].
@@ -64,19 +69,51 @@ def sample_categorical(logits: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
     Returns:
         int32 [...].
     """
-    logits = tf.stop_gradient(tf.cast(logits, tf.float32))
-    size = logits.shape[-1]
+    logits = tf.stop_gradient(logits)
+    rows, of_rows = tf.reshape(logits, [-1, logits.shape[-1]]), tf.reshape(uniforms, [-1])
+    if logits.shape[-1] < LARGE_VOCABULARY:
+        return tf.reshape(_sample_rows(rows, of_rows), tf.shape(uniforms))
+    drawn = tf.map_fn(lambda row: _sample_rows(rows[row][None], of_rows[row][None]), tf.range(tf.shape(rows)[0]))
+    return tf.reshape(drawn, tf.shape(uniforms))
+
+
+@tf.custom_gradient
+def large_cross_entropy(
+    logits: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
+    """Returns the negative log-likelihood of each row's label under softmax(logits), with little memory: float32 [M].
+
+    The softmax is computed a row at a time, and again for the gradient, which takes the logits' place in memory where
+    nothing else needs them any more.
+
+    Args:
+        logits: float32 [M, V].
+        labels: int32 [M].
+    """
+    rows = tf.range(tf.shape(logits)[0])
+    totals = tf.map_fn(lambda row: tf.reduce_logsumexp(logits[row]), rows, fn_output_signature=tf.float32)  # [M]
+
+    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
+        probs = tf.exp(logits - totals[:, None]) * upstream[:, None]
+        return tf.tensor_scatter_nd_sub(probs, tf.stack([rows, labels], axis=-1), upstream), None
+
+    return totals - tf.gather(logits, labels, batch_dims=1), gradient
+
+
+def _sample_rows(rows: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
+    """Returns what `sample_categorical` does for logits [rows, V] and uniforms [rows]: int32 [rows]."""
+    rows = tf.cast(rows, tf.float32)
+    size = rows.shape[-1]
     num_blocks = math.ceil(size / math.isqrt(size))
     block_size = math.ceil(size / num_blocks)
-    rows = tf.reshape(logits, [-1, size])
     masses = tf.exp(rows - tf.reduce_max(rows, axis=-1, keepdims=True))
     masses = tf.pad(masses, [[0, 0], [0, num_blocks * block_size - size]])
     blocks = tf.reshape(masses, [-1, num_blocks, block_size])
 
     totals = tf.reduce_sum(blocks, axis=-1)  # [rows, num_blocks]
-    block, rest = _invert(totals, tf.reshape(uniforms, [-1]) * tf.reduce_sum(totals, axis=-1))
+    block, rest = _invert(totals, uniforms * tf.reduce_sum(totals, axis=-1))
     inside, _ = _invert(tf.gather(blocks, block, batch_dims=1), rest)
-    return tf.reshape(block * block_size + inside, tf.shape(uniforms))
+    return block * block_size + inside
 
 
 def _invert(masses: tf.Tensor, target: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
+from electra_span.ops import LARGE_VOCABULARY
 
 # The standard deviation of both factors' entries from which vectors get that of `initializer_range`.
 _FACTOR_STDDEV: dict[str, Callable[[float], float]] = {
@@ -19,8 +20,6 @@ _FACTOR_STDDEV: dict[str, Callable[[float], float]] = {
     "concat": lambda stddev: stddev,
 }
 _STDDEV_LEFT_BY_TRUNCATION = 0.8796256610342398  # of a normal distribution cut off at two standard deviations
-# Words up to which the table of products is formed for logits: one product with it is then the fastest.
-_FORMED_UP_TO = 2**17
 
 
 class Table:
@@ -98,7 +97,7 @@ class CompositionalWords:
         The words' vectors are formed for none but a small vocabulary.
         """
         if self._operation == "multiply":
-            if self._vocab_size <= _FORMED_UP_TO:
+            if self._vocab_size < LARGE_VOCABULARY:  # one product with a formed table is the fastest
                 return tf.matmul(vectors, self.full_table(), transpose_b=True)
             weighted = vectors[:, None, :] * self._quotients.whole()  # [M, ceil(V / m), E]
             rows = tf.reshape(weighted, [-1, weighted.shape[-1]])
