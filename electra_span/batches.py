@@ -16,7 +16,8 @@ class PretrainingExamples(NamedTuple):
 class MaskedBatch(NamedTuple):
     """A batch of examples with masked-LM positions chosen and replacements applied.
 
-    Rows have N slots for positions. A slot without use has position 0, id 0 and weight 0.
+    Rows have N slots for positions. A slot without use has position 0, id 0 and weight 0. Positions that were chosen
+    together are a span: the tokens of a word or of a drawn span; a single token is a span of one.
     """
 
     input_ids: tf.Tensor  # int32 [B, L], the original tokens
@@ -26,4 +27,8 @@ class MaskedBatch(NamedTuple):
     masked_lm_positions: tf.Tensor  # int32 [B, N], to predict: distinct in a row
     masked_lm_ids: tf.Tensor  # int32 [B, N], the original tokens there
     masked_lm_weights: tf.Tensor  # float32 [B, N], 1 a slot in use, 0 none
+    span_left: tf.Tensor  # int32 [B, N], the position before the first of the span each one is in; 0: there is none
+    span_right: tf.Tensor  # int32 [B, N], the position behind the last of the span; 0: there is none
+    span_offset: tf.Tensor  # int32 [B, N], distance from the span's first position, from 0 on
+    span_weights: tf.Tensor  # float32 [B, N], 1 where both neighbours are real, not special and not chosen, else 0
     sampling_uniforms: tf.Tensor  # float32 [B, N] in [0, 1), by which the generator's predictions are sampled

@@ -6,28 +6,45 @@ same masks on any machine, so an input pipeline can be saved and resumed exactly
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
-from electra_span.ops import scatter_positions
+from pretrain.slots import ChosenPositions
+from pretrain.spans import choose_spans, geometric_probs
+from pretrain.words import choose_words
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class MaskingConfig:
-    """How many tokens are chosen, and what replaces them (Clark et al. 2020, section 3.1 and appendix A)."""
+    """How many tokens are chosen, which belong together, and what replaces them; named as the hparams are."""
 
     mask_prob: float  # share of a row's tokens to choose
     max_predictions_per_seq: int  # N, the slots of a row
     mask_id: int
     special_ids: tuple[int, ...]  # never chosen: [CLS], [SEP], [MASK], [PAD]; padding never is, whatever its id
-    mask_replace_prob: float = 0.85  # share of chosen tokens that become [MASK]; the others stay, and are predicted too
+    masking: str = "token"  # what is chosen: "token", "whole_word", "span"
+    span_geometric_p: float = 0.2
+    max_span_length: int = 10
+    span_whole_words: bool = False  # lengths of spans count words, not tokens
+    is_continuation: np.ndarray | None = None  # bool [V]: ids that continue a word; needed where words are
+    replace_probs: tuple[float, float, float] = (0.85, 0.0, 0.15)  # of [MASK], a random token, the token itself
+    replace_unit: str = "position"  # what is replaced in one way: "position", "span"
+    random_token_counts: np.ndarray | None = None  # int64 [V]: how often each id is drawn; needed where any is
+
+    def __post_init__(self) -> None:
+        if (self.masking == "whole_word" or self.span_whole_words) and self.is_continuation is None:
+            raise ValueError("is_continuation must be given where words are masked. Received: None")
+        if self.replace_probs[1] and self.random_token_counts is None:
+            raise ValueError("random_token_counts must be given where random tokens are drawn. Received: None")
 
 
 def mask_tokens(examples: PretrainingExamples, *, seed: tf.Tensor, config: MaskingConfig) -> MaskedBatch:
-    """Returns the examples with single tokens chosen, and most of them masked.
+    """Returns the examples with tokens, words or spans chosen, and most of them masked.
 
-    A row gets `mask_prob` of its length in distinct positions, drawn uniformly, at least one and at most N; fewer only
-    where it has fewer candidates, none in a row without candidates.
+    A row gets `mask_prob` of its length in distinct positions, at least one and at most N. Single tokens and spans get
+    fewer only where a row has no more candidates, or not enough for spans that never touch; whole words, where the
+    next words are too long for what is left.
 
     Deviation: the original draws with replacement, so that a position may be drawn twice (its two sampled tokens are
     then averaged to a third, unrelated one), and draws position L in a row without candidates.
@@ -40,23 +57,26 @@ def mask_tokens(examples: PretrainingExamples, *, seed: tf.Tensor, config: Maski
     Returns:
         The batch, positions ascending in each row.
     """
-    position_seed, replacement_seed, sampling_seed = tf.unstack(tf.random.split(seed, num=3), num=3)
+    place_seed, replace_seed, sampling_seed, token_seed = tf.unstack(tf.random.split(seed, num=4), num=4)
     candidates = candidate_positions(examples, config.special_ids)
     counts = num_predictions(examples.input_mask, candidates, config)
-    positions, is_used = choose_positions(candidates, counts, config.max_predictions_per_seq, position_seed)
-    slots = tf.shape(positions)
-    becomes_mask = is_used & (tf.random.stateless_uniform(slots, replacement_seed) < config.mask_replace_prob)
+    chosen = _choose(examples.input_ids, candidates, counts, place_seed, config)
+    original_ids = tf.where(chosen.is_used, tf.gather(examples.input_ids, chosen.positions, batch_dims=1), 0)
+    new_ids = _replace(original_ids, chosen, replace_seed, token_seed, config)
+    left, right, span_weights = span_boundaries(chosen, candidates)
     return MaskedBatch(
         input_ids=examples.input_ids,
-        masked_input_ids=scatter_positions(
-            examples.input_ids, positions, tf.fill(slots, config.mask_id), weights=becomes_mask
-        ),
+        masked_input_ids=_add_at(examples.input_ids, chosen.positions, new_ids - original_ids),
         input_mask=examples.input_mask,
         segment_ids=examples.segment_ids,
-        masked_lm_positions=positions,
-        masked_lm_ids=tf.where(is_used, tf.gather(examples.input_ids, positions, batch_dims=1), 0),
-        masked_lm_weights=tf.cast(is_used, tf.float32),
-        sampling_uniforms=tf.random.stateless_uniform(slots, sampling_seed),
+        masked_lm_positions=chosen.positions,
+        masked_lm_ids=original_ids,
+        masked_lm_weights=tf.cast(chosen.is_used, tf.float32),
+        span_left=left,
+        span_right=right,
+        span_offset=chosen.offsets,
+        span_weights=span_weights,
+        sampling_uniforms=tf.random.stateless_uniform(tf.shape(chosen.positions), sampling_seed),
     )
 
 
@@ -111,3 +131,96 @@ def choose_positions(
     is_used = tf.range(num_slots) < counts[:, tf.newaxis]  # [B, N]
     positions = tf.sort(tf.where(is_used, positions, row_length), axis=1)
     return tf.where(is_used, positions, 0), is_used
+
+
+def span_boundaries(chosen: ChosenPositions, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Returns the positions just outside the span that each position is in, and where both are there to be read.
+
+    Args:
+        chosen: positions and their spans.
+        candidates: bool [B, L], real tokens that are not special.
+
+    Returns:
+        Positions left and right of the span, int32 [B, N], 0 where there is none; and float32 [B, N], 1 where both
+        are candidates that were not chosen themselves, else 0.
+    """
+    num_rows, row_length = tf.unstack(tf.shape(candidates))
+    left = chosen.positions - chosen.offsets - 1  # [B, N]
+    right = left + chosen.sizes + 1
+    before = tf.range(chosen.positions.shape[1]) - chosen.offsets  # [B, N]: the slot before the span's, counted from 1
+    padded = tf.pad(chosen.positions, [[0, 0], [1, 1]], constant_values=-1)
+    is_ordinary = tf.reshape(candidates, [-1])
+    rows = tf.range(num_rows)[:, tf.newaxis] * row_length  # [B, 1]
+    is_free = chosen.is_used
+    boundaries = []
+    for position, slot in ((left, before), (right, before + chosen.sizes + 1)):
+        exists = chosen.is_used & (position >= 0) & (position < row_length)
+        position = tf.where(exists, position, 0)
+        is_free &= exists & tf.gather(is_ordinary, position + rows)
+        is_free &= tf.gather(padded, slot, batch_dims=1) != position
+        boundaries.append(position)
+    return boundaries[0], boundaries[1], tf.cast(is_free, tf.float32)
+
+
+def _choose(
+    input_ids: tf.Tensor, candidates: tf.Tensor, counts: tf.Tensor, seed: tf.Tensor, config: MaskingConfig
+) -> ChosenPositions:
+    """Returns the positions of a batch that the config's kind of masking chooses."""
+    num_slots = config.max_predictions_per_seq
+    if config.masking == "token":
+        positions, is_used = choose_positions(candidates, counts, num_slots, seed)
+        return ChosenPositions(positions, is_used, tf.zeros_like(positions), tf.ones_like(positions))
+    continues = None
+    if config.masking == "whole_word" or config.span_whole_words:
+        continues = tf.gather(tf.constant(config.is_continuation), input_ids)  # [B, L]
+    if config.masking == "whole_word":
+        return choose_words(candidates, continues, counts, num_slots=num_slots, seed=seed)
+    length_probs = geometric_probs(config.span_geometric_p, config.max_span_length)
+    return choose_spans(candidates, continues, counts, num_slots=num_slots, length_probs=length_probs, seed=seed)
+
+
+def _replace(
+    original_ids: tf.Tensor,
+    chosen: ChosenPositions,
+    replace_seed: tf.Tensor,
+    token_seed: tf.Tensor,
+    config: MaskingConfig,
+) -> tf.Tensor:
+    """Returns what the generator reads in each slot in use, int32 [B, N]: [MASK], a random token, or the original.
+
+    One uniform number decides, for a position or, as all positions of a span take that of its first, for a span.
+    """
+    slots = tf.shape(original_ids)
+    decisions = tf.random.stateless_uniform(slots, replace_seed)
+    if config.replace_unit == "span":
+        first_slots = tf.range(config.max_predictions_per_seq) - chosen.offsets  # [B, N]
+        decisions = tf.gather(decisions, first_slots, batch_dims=1)
+    mask_prob, random_prob, _ = config.replace_probs
+    new_ids = tf.where(chosen.is_used & (decisions < mask_prob), config.mask_id, original_ids)
+    if not random_prob or config.random_token_counts is None:
+        return new_ids
+    is_random = chosen.is_used & (decisions >= mask_prob) & (decisions < mask_prob + random_prob)
+    where = tf.where(is_random)  # [random ones, 2]: a tenth of all, and to draw one takes a search
+    random_ids = draw_tokens(tf.shape(where)[0], config.random_token_counts, token_seed)
+    return tf.tensor_scatter_nd_update(new_ids, where, random_ids)
+
+
+def draw_tokens(num_tokens: tf.Tensor, counts: np.ndarray, seed: tf.Tensor) -> tf.Tensor:
+    """Returns random ids, int32 [num_tokens], each as often as its count says.
+
+    Args:
+        num_tokens: int32 [].
+        counts: int64 [V]; 0 for ids that are never drawn.
+        seed: integer [2].
+    """
+    running = np.cumsum(counts, dtype=np.int64)
+    drawn = tf.random.stateless_uniform([num_tokens], seed, minval=0, maxval=int(running[-1]), dtype=tf.int64)
+    return tf.searchsorted(tf.constant(running), drawn, side="right")
+
+
+def _add_at(tokens: tf.Tensor, positions: tf.Tensor, addends: tf.Tensor) -> tf.Tensor:
+    """Returns tokens [B, L] with addends [B, N] added at positions [B, N]; a slot that adds 0 may point anywhere."""
+    num_rows, row_length = tf.unstack(tf.shape(tokens))
+    flat = tf.reshape(positions + tf.range(num_rows)[:, tf.newaxis] * row_length, [-1, 1])
+    added = tf.tensor_scatter_nd_add(tf.reshape(tokens, [-1]), flat, tf.reshape(addends, [-1]))
+    return tf.reshape(added, tf.shape(tokens))

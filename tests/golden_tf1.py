@@ -39,8 +39,20 @@ def recorded_batch(tensors: dict[str, np.ndarray], step: int | None = None) -> M
         masked_lm_positions=positions,
         masked_lm_ids=pick("masked/masked_lm_ids"),
         masked_lm_weights=pick("masked/masked_lm_weights"),
+        **no_spans(positions),
         sampling_uniforms=tf.zeros(tf.shape(positions)),
     )
+
+
+def no_spans(positions: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Returns the span fields of a batch without boundaries to read, for positions [B, N]: the original had none."""
+    nothing = tf.zeros(tf.shape(positions), tf.int32)
+    return {
+        "span_left": nothing,
+        "span_right": nothing,
+        "span_offset": nothing,
+        "span_weights": tf.cast(nothing, tf.float32),
+    }
 
 
 def read_variant(folder: pathlib.Path) -> Recorded:

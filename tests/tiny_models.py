@@ -54,6 +54,9 @@ def tiny_batch(
     masked_input_ids = input_ids.copy()
     rows = np.broadcast_to(np.arange(shape[0])[:, None], positions.shape)
     masked_input_ids[rows[weights > 0], positions[weights > 0]] = MASK
+    left, right = ((positions + side) * (weights > 0) for side in (-1, 1))  # each position is a span of one
+    is_ordinary = (masked_input_ids > MASK).astype(np.float32)
+    has_both = np.take_along_axis(is_ordinary, left, axis=1) * np.take_along_axis(is_ordinary, right, axis=1)
     return MaskedBatch(
         input_ids=tf.constant(input_ids, tf.int32),
         masked_input_ids=tf.constant(masked_input_ids, tf.int32),
@@ -62,5 +65,9 @@ def tiny_batch(
         masked_lm_positions=tf.constant(positions),
         masked_lm_ids=tf.constant(masked_lm_ids, tf.int32),
         masked_lm_weights=tf.constant(weights, tf.float32),
+        span_left=tf.constant(left, tf.int32),
+        span_right=tf.constant(right, tf.int32),
+        span_offset=tf.zeros(positions.shape, tf.int32),
+        span_weights=tf.constant(has_both * weights, tf.float32),
         sampling_uniforms=tf.constant(generator.random(positions.shape), tf.float32),
     )

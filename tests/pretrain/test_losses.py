@@ -116,11 +116,10 @@ def _loss_and_gradients(model, parts, whole):
 
 def _add_padding(batch, num_columns, num_slots):
     """The same batch with more columns of padding and more slots without use."""
-    slots = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights", "sampling_uniforms")
     return MaskedBatch(
         *(
-            tf.pad(field, [[0, 0], [0, num_slots if name in slots else num_columns]])
-            for name, field in batch._asdict().items()
+            tf.pad(field, [[0, 0], [0, num_columns if field.shape == batch.input_ids.shape else num_slots]])
+            for field in batch
         )
     )
 

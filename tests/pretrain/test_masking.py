@@ -1,6 +1,7 @@
 """Masking: which tokens are chosen, how many, and what the generator reads there."""
 
 import math
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -16,7 +17,7 @@ SPECIAL_IDS = (PAD, CLS, SEP, MASK)
 FIRST_WORD, VOCAB_SIZE = 5, 37
 
 
-def config_of(mask_prob: float, num_slots: int, **changes: float) -> MaskingConfig:
+def config_of(mask_prob: float, num_slots: int, **changes: Any) -> MaskingConfig:
     return MaskingConfig(
         mask_prob=mask_prob, max_predictions_per_seq=num_slots, mask_id=MASK, special_ids=SPECIAL_IDS, **changes
     )
@@ -60,7 +61,8 @@ def masking_cases(draw: st.DrawFn) -> tuple[list[list[int]], int, MaskingConfig,
     ids = st.one_of(st.integers(0, VOCAB_SIZE - 1), st.sampled_from(SPECIAL_IDS))
     rows = draw(st.lists(st.lists(ids, max_size=length), min_size=1, max_size=4))
     mask_prob = draw(st.floats(0.01, 0.9))
-    config = config_of(mask_prob, draw(st.integers(1, length)), mask_replace_prob=draw(st.sampled_from([0, 0.85, 1])))
+    mask_share = draw(st.sampled_from([0, 0.85, 1]))
+    config = config_of(mask_prob, draw(st.integers(1, length)), replace_probs=(mask_share, 0, 1 - mask_share))
     return rows, length, config, draw(st.integers(0, 2**62))
 
 
@@ -196,7 +198,7 @@ def test_graph_and_eager_give_equal_masks_in_static_shapes():
     for eager, compiled in zip(mask(examples, config, (7, 0)), in_graph, strict=True):
         np.testing.assert_array_equal(eager, compiled)
     assert graph.get_concrete_function(examples, tf.constant((7, 0), tf.int64)).output_shapes == MaskedBatch(
-        *4 * [tf.TensorShape([8, 32])], *4 * [tf.TensorShape([8, 8])]
+        *4 * [tf.TensorShape([8, 32])], *8 * [tf.TensorShape([8, 8])]
     )
 
 
@@ -263,5 +265,9 @@ def as_batch(recorded: dict[str, np.ndarray]) -> MaskedBatch:
         masked_lm_positions=recorded["positions"],
         masked_lm_ids=recorded["ids"],
         masked_lm_weights=recorded["weights"] * is_inside,
+        span_left=None,
+        span_right=None,
+        span_offset=None,
+        span_weights=None,
         sampling_uniforms=None,
     )

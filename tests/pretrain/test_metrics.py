@@ -11,6 +11,7 @@ from pretrain.losses import LossWeights, joint_losses
 from pretrain.metrics import area_under_curve, metric_sums, summarize
 from pretrain.model import build_model
 from pretrain.objective import Corruption, Detection, Predictions, corrupt_batch
+from tests.golden_tf1 import no_spans
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
 
 WEIGHTS = LossWeights(gen=1.0, disc=50.0)
@@ -41,6 +42,7 @@ def _recorded_sums(tensors):
         masked_lm_positions=unused,
         masked_lm_ids=tensors["masked_lm_ids"],
         masked_lm_weights=tensors["masked_lm_weights"],
+        **no_spans(unused),
         sampling_uniforms=tf.cast(unused, tf.float32),
     )
     is_replaced = tf.constant(tensors["disc_labels"] == 1)
