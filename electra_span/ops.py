@@ -4,7 +4,6 @@ Axis letters: B batch, L length, N masked positions, H hidden size, V vocabulary
 """
 
 import math
-from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -75,29 +74,6 @@ def sample_categorical(logits: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:
         return tf.reshape(_sample_rows(rows, of_rows), tf.shape(uniforms))
     drawn = tf.map_fn(lambda row: _sample_rows(rows[row][None], of_rows[row][None]), tf.range(tf.shape(rows)[0]))
     return tf.reshape(drawn, tf.shape(uniforms))
-
-
-@tf.custom_gradient
-def large_cross_entropy(
-    logits: tf.Tensor, labels: tf.Tensor
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, None]]]:
-    """Returns the negative log-likelihood of each row's label under softmax(logits), with little memory: float32 [M].
-
-    The softmax is computed a row at a time, and again for the gradient, which takes the logits' place in memory where
-    nothing else needs them any more.
-
-    Args:
-        logits: float32 [M, V].
-        labels: int32 [M].
-    """
-    rows = tf.range(tf.shape(logits)[0])
-    totals = tf.map_fn(lambda row: tf.reduce_logsumexp(logits[row]), rows, fn_output_signature=tf.float32)  # [M]
-
-    def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, None]:
-        probs = tf.exp(logits - totals[:, None]) * upstream[:, None]
-        return tf.tensor_scatter_nd_sub(probs, tf.stack([rows, labels], axis=-1), upstream), None
-
-    return totals - tf.gather(logits, labels, batch_dims=1), gradient
 
 
 def _sample_rows(rows: tf.Tensor, uniforms: tf.Tensor) -> tf.Tensor:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
-from electra_span.ops import LARGE_VOCABULARY, large_cross_entropy, share_of_mean
+from electra_span.ops import share_of_mean
 from pretrain.objective import Predictions
 
 
@@ -17,11 +17,7 @@ def masked_lm_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         logits: float32 [B, N, V].
         labels: int32 [B, N].
     """
-    vocab_size = logits.shape[-1]
-    if vocab_size < LARGE_VOCABULARY:
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    losses = large_cross_entropy(tf.reshape(logits, [-1, vocab_size]), tf.reshape(labels, [-1]))
-    return tf.reshape(losses, tf.shape(labels))
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
 def replaced_token_losses(logits: tf.Tensor, is_replaced: tf.Tensor) -> tf.Tensor:

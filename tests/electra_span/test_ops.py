@@ -5,13 +5,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span import ops
-from electra_span.ops import (
-    gather_positions,
-    large_cross_entropy,
-    sample_categorical,
-    scatter_positions,
-    share_of_mean,
-)
+from electra_span.ops import gather_positions, sample_categorical, scatter_positions, share_of_mean
 
 LARGEST_UNIFORM = np.float32(0.99999994)
 
@@ -161,23 +155,3 @@ def test_large_vocabularies_are_sampled_as_small_ones(compile_draw, monkeypatch)
     drawn = tf.function(sample_categorical, jit_compile=compile_draw)(logits, uniforms)
     assert drawn.dtype == tf.int32
     np.testing.assert_array_equal(drawn, expected)
-
-
-@pytest.mark.parametrize("compile_loss", [False, True])
-def test_cross_entropy_of_a_large_vocabulary_and_its_gradient_are_tensorflows(compile_loss):
-    generator = np.random.default_rng(6)
-    logits = tf.constant(5 * generator.standard_normal((7, 300)) + 100 * generator.standard_normal((7, 1)), tf.float32)
-    labels = tf.constant(generator.integers(0, 300, 7), tf.int32)
-    upstream = tf.constant(generator.standard_normal(7), tf.float32)
-
-    @tf.function(jit_compile=compile_loss)
-    def losses_and_gradient(cross_entropy):
-        with tf.GradientTape() as tape:
-            tape.watch(logits)
-            losses = cross_entropy(logits=logits, labels=labels)
-        return losses, tape.gradient(losses, logits, upstream)
-
-    losses, gradient = losses_and_gradient(lambda logits, labels: large_cross_entropy(logits, labels))
-    expected, expected_gradient = losses_and_gradient(tf.nn.sparse_softmax_cross_entropy_with_logits)
-    np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=2e-5)
-    np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-6)
