@@ -80,6 +80,11 @@ class Tokenizer(abc.ABC):
         return (self.pad_id, self.cls_id, self.sep_id, self.mask_id)
 
     @property
+    @abc.abstractmethod
+    def is_continuation(self) -> np.ndarray:
+        """Which ids go on with the word of the token before them, bool [vocab_size]."""
+
+    @property
     def fingerprint(self) -> str:
         """A sha256 in hex: tokenizers with the same one give every text the same ids."""
         content = json.dumps({"settings": self.settings, "vocabulary": self.vocabulary}, sort_keys=True)

@@ -60,6 +60,11 @@ class WordPieceTokenizer(base.Tokenizer):
             "strip_accents": self.strip_accents,
         }
 
+    @property
+    def is_continuation(self) -> np.ndarray:
+        """Which ids begin with "##", bool [vocab_size]."""
+        return np.array([token.startswith(_CONTINUATION) for token in self.vocabulary])
+
     def encode_ragged(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Returns the ids (int32 [n, None]) of texts (string [n], UTF-8), with graph operations only."""
         return self._encode(normalization.valid_utf8(texts))
