@@ -7,7 +7,7 @@ Names, defaults and meanings are those of the original ELECTRA. Values come from
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from electra_span.config import (
@@ -18,7 +18,7 @@ from electra_span.config import (
     checked_hparams,
     widths_by_rule,
 )
-from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values, sharing_by_rule
+from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values, masking_by_rule, sharing_by_rule
 from pretrain.recipes import DEBUG, PRESETS
 
 # Fields of EncoderConfig that are hparams themselves, equal for both encoders but for a generator's own embedding_size.
@@ -62,6 +62,20 @@ class PretrainingConfig:
     mask_prob: float = _hparam(0.15, "share of the tokens to mask, special tokens counted")
     max_predictions_per_seq: int = _derived(
         "`int((mask_prob + 0.005) * max_seq_length)`", "most masked tokens a sequence"
+    )
+    masking: str = _hparam("token", "what is masked together: token (as the original), whole_word, span")
+    span_geometric_p: float = _hparam(0.2, "of span, p of the geometric law of lengths; higher: shorter")
+    max_span_length: int = _hparam(10, "of span, the longest length drawn")
+    span_whole_words: bool = _hparam(False, "of span, count lengths in words; false: in tokens")
+    replace_probs: Sequence[float] = _derived(
+        "`[0.85, 0, 0.15]` for token, else `[0.8, 0.1, 0.1]`",
+        "shares of masked tokens that become [MASK], a random token, or stay as they are",
+    )
+    replace_unit: str = _derived(
+        "span for span, else position", "what takes one of these ways together: position, span (or word)"
+    )
+    random_tokens: str = _hparam(
+        "uniform", "how random tokens are drawn: uniform, frequency (as in the first 100,000 training examples)"
     )
 
     learning_rate: float = _hparam(5e-4, "peak learning rate; the paper takes 2e-4 for base and large")
@@ -264,6 +278,7 @@ def _values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     encoder = EncoderConfig.of_size(settings["model_size"], **settings["model_hparam_overrides"])
     return {
         **sharing_by_rule(settings),
+        **masking_by_rule(settings),
         "embedding_size": encoder.embedding_size,
         "max_predictions_per_seq": max(1, int((settings["mask_prob"] + 0.005) * settings["max_seq_length"])),
         "pretrain_tfrecords": os.path.join(data_dir, "pretrain_tfrecords", "pretrain_data.tfrecord*"),

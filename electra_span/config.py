@@ -9,7 +9,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 # The published sizes (Clark et al. 2020, table 6). Where nothing else is said, embeddings are as wide as the hidden
@@ -30,6 +30,8 @@ _TYPE_NAMES: dict[Any, str] = {
     str: "a string",
     types.NoneType: "null",
     Mapping[str, Any]: "an object",
+    Sequence[int]: "a list of integers",
+    Sequence[float]: "a list of numbers",
 }
 
 
@@ -194,6 +196,9 @@ def _typed(name: str, value: Any, declared: Any) -> Any:
         if origin is float:
             if type(value) in (int, float) and abs(value) <= sys.float_info.max:
                 return float(value)
+        elif origin is Sequence:
+            if isinstance(value, (list, tuple)):
+                return [_typed(name, item, *typing.get_args(choice)) for item in value]
         elif isinstance(value, origin) and (origin is bool or not isinstance(value, bool)):
             return value
     expected = " or ".join(_TYPE_NAMES.get(choice, str(choice)) for choice in choices)

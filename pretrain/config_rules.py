@@ -12,9 +12,9 @@ _AT_LEAST: dict[str, float] = {
     "num_eval_examples": 0, "eval_every_steps": 0, "num_train_steps": 1, "num_eval_steps": 1, "log_steps": 1,
     "save_checkpoints_steps": 1, "keep_checkpoint_max": 1, "iterations_per_loop": 1, "shuffle_buffer_size": 1,
     "train_batch_size": 1, "eval_batch_size": 1, "gradient_accumulation_steps": 1, "num_tpu_cores": 1,
-    "max_predictions_per_seq": 1, "max_seq_length": 3,
+    "max_predictions_per_seq": 1, "max_seq_length": 3, "max_span_length": 1,
 }  # fmt: skip
-_ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size")
+_ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size", "span_geometric_p")
 _LARGEST_SEED = 2**31 - 1
 
 # What may change when a run continues in its folder: how long it runs, what it reports and where its files are.
@@ -45,11 +45,30 @@ def sharing_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"embedding_sharing": kind, **dict(zip(names, _SHARING.get(kind, given), strict=True))}
 
 
+def masking_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns how chosen tokens are replaced, as the kind of masking has it where nothing is said."""
+    masking = settings["masking"]
+    return {
+        "replace_probs": [0.85, 0.0, 0.15] if masking == "token" else [0.8, 0.1, 0.1],
+        "replace_unit": "span" if masking == "span" else "position",
+    }
+
+
 def check_values(config: Any) -> None:
     """Raises HparamError for a value of a PretrainingConfig that is never possible, whatever the others are."""
     check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
     check_choice("embedding_sharing", config.embedding_sharing, _SHARING)
     check_choice("generator_prediction", config.generator_prediction, ("mlm", "sbgo", "mean"))
+    check_choice("masking", config.masking, ("token", "whole_word", "span"))
+    check_choice("replace_unit", config.replace_unit, ("position", "span"))
+    check_choice("random_tokens", config.random_tokens, ("uniform", "frequency"))
+    if len(config.replace_probs) != 3 or min(config.replace_probs) < 0 or abs(sum(config.replace_probs) - 1) > 1e-6:
+        raise HparamError(
+            "replace_probs must be three shares, of [MASK], random and unchanged tokens, that add up to 1. "
+            f"Received: {list(config.replace_probs)}"
+        )
+    if config.span_geometric_p > 1:
+        raise HparamError(f"span_geometric_p must be at most 1. Received: {config.span_geometric_p}")
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
     for name, least in _AT_LEAST.items():
@@ -87,6 +106,16 @@ def check_pairs(config: Any) -> None:
             config.max_predictions_per_seq <= config.max_seq_length,
             ("max_predictions_per_seq", "max_seq_length"),
             "no more tokens can be masked than a sequence has",
+        ),
+        (
+            config.masking == "span" or not config.span_whole_words,
+            ("span_whole_words", "masking"),
+            'it is about spans; leave it out, or set masking to "span"',
+        ),
+        (
+            config.replace_probs[1] > 0 or config.random_tokens == "uniform",
+            ("random_tokens", "replace_probs"),
+            "no token is replaced by a random one; leave random_tokens out, or give random tokens a share",
         ),
         (
             config.train_batch_size % config.gradient_accumulation_steps == 0,

@@ -22,7 +22,7 @@ from electra_span.training import LossScale, StepResult, make_evaluation_step, m
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.losses import LossWeights
 from pretrain.manifest import read_manifest
-from pretrain.masking import MaskingConfig
+from pretrain.masking_settings import make_masking
 from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
 from pretrain.objective import corrupt_batch
@@ -50,6 +50,7 @@ class Run:
         for files in (self.files, self.evaluation_files):
             check_records(files, max_seq_length=config.max_seq_length, tokenizer=self.tokenizer)
         self._check_folder()
+        self._masking = make_masking(config, self.tokenizer, self.files)
 
         keras.utils.set_random_seed(config.seed)
         self.execution = resolve_execution(config.precision, config.xla)
@@ -175,14 +176,8 @@ class Run:
 
     def _data_settings(self) -> dict[str, Any]:
         """Returns what training and evaluation data share."""
-        config, tokenizer = self.config, self.tokenizer
-        masking = MaskingConfig(
-            mask_prob=config.mask_prob,
-            max_predictions_per_seq=config.max_predictions_per_seq,
-            mask_id=tokenizer.mask_id,
-            special_ids=(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id),
-        )
-        return {"max_seq_length": config.max_seq_length, "masking": masking, "seed": config.seed}
+        config = self.config
+        return {"max_seq_length": config.max_seq_length, "masking": self._masking, "seed": config.seed}
 
 
 def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:

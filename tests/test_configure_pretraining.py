@@ -29,7 +29,9 @@ OWN_DEFAULTS = {
     "num_eval_examples": 1000, "eval_tfrecords": None, "eval_every_steps": 0, "log_steps": 100,
     "shuffle_buffer_size": 10000, "embedding_sharing": "shared", "embedding_type": "full",
     "compositional_operation": "multiply", "compositional_num_buckets": None, "sbgo_weight": 0.0, "sbpo_weight": 0.0,
-    "generator_prediction": "mean",
+    "generator_prediction": "mean", "masking": "token", "span_geometric_p": 0.2, "max_span_length": 10,
+    "span_whole_words": False, "replace_probs": [0.85, 0.0, 0.15], "replace_unit": "position",
+    "random_tokens": "uniform",
 }  # fmt: skip
 
 
@@ -121,6 +123,15 @@ def test_a_run_started_before_there_was_embedding_sharing_goes_on():
         del saved[name]
     assert configure(untied_generator=False).different_settings(saved) == []
     assert configure(embedding_sharing="encoder").different_settings(saved) == []
+
+
+def test_replacement_follows_masking_where_nothing_is_said():
+    assert configure().replace_probs == [0.85, 0.0, 0.15]
+    for masking, unit in (("whole_word", "position"), ("span", "span")):
+        config = configure(masking=masking)
+        assert (config.replace_probs, config.replace_unit) == ([0.8, 0.1, 0.1], unit)
+    assert configure(masking="span", replace_probs=[1, 0, 0], replace_unit=None).replace_probs == [1.0, 0.0, 0.0]
+    assert configure(masking="span", replace_unit="position").replace_unit == "position"
 
 
 def test_given_max_predictions_win_over_the_rule():
@@ -229,6 +240,19 @@ def test_networks_are_those_the_objective_needs(hparams, heads):
         ({"gen_weight": 0, "disc_weight": 0}, "nothing would be learned"),
         ({"gen_weight": 0, "electra_objective": False}, "nothing would be learned"),
         ({"temperature": 0}, "temperature must be above 0"),
+        ({"masking": "spans"}, "unknown masking 'spans': did you mean 'span'?"),
+        ({"masking": "span", "replace_unit": "word"}, "unknown replace_unit 'word': valid are position, span"),
+        ({"random_tokens": "often"}, "unknown random_tokens 'often': valid are frequency, uniform"),
+        ({"span_geometric_p": 0}, "span_geometric_p must be above 0"),
+        ({"span_geometric_p": 1.5}, "span_geometric_p must be at most 1. Received: 1.5"),
+        ({"max_span_length": 0}, "max_span_length must be at least 1"),
+        ({"replace_probs": 0.8}, "replace_probs must be a list of numbers. Received: 0.8"),
+        ({"replace_probs": "0.8"}, "replace_probs must be a list of numbers. Received: '0.8'"),
+        ({"replace_probs": [0.8, "0.2", 0]}, "replace_probs must be a finite number. Received: '0.2'"),
+        ({"replace_probs": [0.8, 0.2]}, r"three shares.* add up to 1. Received: \[0.8, 0.2\]"),
+        ({"replace_probs": [0.8, 0.1, 0.2]}, r"three shares.* add up to 1. Received: \[0.8, 0.1, 0.2\]"),
+        ({"span_whole_words": True}, 'span_whole_words=true, masking="token"'),
+        ({"random_tokens": "frequency"}, "no token is replaced by a random one"),
         ({"keep_checkpoint_max": 0}, "keep_checkpoint_max must be at least 1"),
         ({"precision": "mixed_bfloat"}, "unknown precision 'mixed_bfloat': did you mean 'mixed_bfloat16'?"),
         ({"xla": "on"}, "xla must be true, false or 'auto'. Received: 'on'"),
