@@ -46,6 +46,18 @@ class PretrainingConfig:
     do_eval: bool = _hparam(False, "evaluate the last checkpoint")
     seed: int = _hparam(42, "seed of initialisation, order, masks, samples and dropout")
 
+    training_mode: str = _hparam(
+        "joint",
+        "joint (generator and discriminator together), generator (masked LM alone, of the generator's size), two_stage "
+        "(the generator, then the discriminator against the frozen generator), discriminator (replacements drawn at "
+        "random, nothing generates)",
+    )
+    stage_steps: Sequence[int] | None = _hparam(
+        None, "of two_stage, the steps of each stage; null: half of num_train_steps each"
+    )
+    generator_checkpoint: str | None = _hparam(
+        None, "of two_stage, the folder of a published generator to take in place of the first stage"
+    )
     electra_objective: bool = _hparam(True, "generator and discriminator; false: masked LM only, as BERT")
     electric_objective: bool = _hparam(False, "not available yet")
     gen_weight: float = _hparam(1.0, "weight of the generator's masked LM loss")
@@ -216,12 +228,36 @@ class PretrainingConfig:
     @property
     def has_generator(self) -> bool:
         """Whether a masked language model is part of the run."""
-        return not (self.electra_objective and self.uniform_generator)
+        return self.training_mode != "discriminator" and not (self.electra_objective and self.uniform_generator)
 
     @property
     def has_discriminator(self) -> bool:
         """Whether a discriminator is part of the run."""
-        return self.electra_objective
+        return self.electra_objective and self.training_mode != "generator"
+
+    def stages(self) -> tuple["PretrainingConfig", ...]:
+        """Returns the configurations of the runs that this one is made of, in order: of two_stage, two."""
+        if self.training_mode != "two_stage":
+            return (self,)
+        half = self.num_train_steps // 2
+        of_generator, of_discriminator = self.stage_steps or (half, self.num_train_steps - half)
+        last: dict[str, Any] = {"stage_steps": None, "num_train_steps": of_discriminator}
+        if self.generator_checkpoint:
+            return (dataclasses.replace(self, **last),)
+        folder = os.path.join(self.model_dir, "generator_stage")
+        first: dict[str, Any] = {
+            "training_mode": "generator",
+            "stage_steps": None,
+            "num_train_steps": of_generator,
+            "sbpo_weight": 0.0,
+            "model_dir": folder,
+            "results_txt": os.path.join(folder, "results", "unsup_results.txt"),
+            "results_pkl": os.path.join(folder, "results", "unsup_results.pkl"),
+        }
+        return (
+            dataclasses.replace(self, **first),
+            dataclasses.replace(self, **last, generator_checkpoint=os.path.join(folder, "generator")),
+        )
 
     @property
     def num_held_out(self) -> int:

@@ -58,6 +58,7 @@ def check_values(config: Any) -> None:
     """Raises HparamError for a value of a PretrainingConfig that is never possible, whatever the others are."""
     check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
     check_choice("embedding_sharing", config.embedding_sharing, _SHARING)
+    check_choice("training_mode", config.training_mode, ("joint", "generator", "two_stage", "discriminator"))
     check_choice("generator_prediction", config.generator_prediction, ("mlm", "sbgo", "mean"))
     check_choice("masking", config.masking, ("token", "whole_word", "span"))
     check_choice("replace_unit", config.replace_unit, ("position", "span"))
@@ -149,22 +150,42 @@ def check_pairs(config: Any) -> None:
             'these are about compositional embeddings; leave them out, or set embedding_type to "compositional"',
         ),
         (
-            config.gen_weight
-            + config.sbgo_weight
-            + (config.disc_weight + config.sbpo_weight if config.electra_objective else 0)
+            (config.gen_weight + config.sbgo_weight if config.has_generator else 0)
+            + (config.disc_weight + config.sbpo_weight if config.has_discriminator else 0)
             > 0,
             ("gen_weight", "sbgo_weight", "disc_weight", "sbpo_weight"),
             "nothing would be learned; give an objective a weight above 0",
         ),
         (
-            config.electra_objective or not config.sbpo_weight,
-            ("sbpo_weight", "electra_objective"),
-            "it is an objective of the discriminator, and there is none; set one of them to the other value",
+            config.has_discriminator or not config.sbpo_weight,
+            ("sbpo_weight", "electra_objective", "training_mode"),
+            "it is an objective of the discriminator, and there is none; set it to 0",
         ),
         (
-            not (config.uniform_generator and config.sbgo_weight),
-            ("sbgo_weight", "uniform_generator"),
-            "it is an objective of the generator, and there is none; set one of them to the other value",
+            config.has_generator or not config.sbgo_weight,
+            ("sbgo_weight", "uniform_generator", "training_mode"),
+            "it is an objective of the generator, and there is none; set it to 0",
+        ),
+        (
+            config.training_mode == "joint" or (config.electra_objective and not config.uniform_generator),
+            ("training_mode", "electra_objective", "uniform_generator"),
+            "the original's two switches belong to joint training; leave them out",
+        ),
+        (
+            config.training_mode != "two_stage" or config.embedding_sharing in ("shared", "generator_untied"),
+            ("embedding_sharing", "training_mode"),
+            "the second stage's generator stands still and shares nothing; leave embedding_sharing out",
+        ),
+        (
+            config.training_mode == "two_stage" or not (config.stage_steps or config.generator_checkpoint),
+            ("stage_steps", "generator_checkpoint", "training_mode"),
+            "these are about two_stage; leave them out, or set training_mode to it",
+        ),
+        (
+            config.stage_steps is None
+            or (len(config.stage_steps) == 2 and all(type(steps) is int and steps > 0 for steps in config.stage_steps)),
+            ("stage_steps",),
+            "must be two numbers of steps, [generator's, discriminator's]",
         ),
     )
     for possible, names, rule in rules:

@@ -51,13 +51,13 @@ class Losses(NamedTuple):
 
     Attributes:
         total: float32 [], what is minimised.
-        mlm: float32 [B, N], of each masked position.
+        mlm: float32 [B, N], of each masked position; None without a generator.
         disc: float32 [B, L], of each token; None without a discriminator.
         sbgo, sbpo: float32 [B, N], of each masked position; None without the head.
     """
 
     total: tf.Tensor
-    mlm: tf.Tensor
+    mlm: tf.Tensor | None = None
     disc: tf.Tensor | None = None
     sbgo: tf.Tensor | None = None
     sbpo: tf.Tensor | None = None
@@ -86,9 +86,11 @@ def joint_losses(
 
     Source: Clark et al. 2020, section 2; the discriminator's mean runs over all tokens, [CLS] and [SEP] among them.
     """
-    mlm = cross_entropy(predictions.mlm_logits, part.masked_lm_ids)
-    total = weights.gen * share_of_mean(mlm, part.masked_lm_weights, whole.masked_lm_weights)
-    disc = sbgo = sbpo = None
+    total = tf.zeros([])
+    mlm = disc = sbgo = sbpo = None
+    if predictions.mlm_logits is not None:
+        mlm = cross_entropy(predictions.mlm_logits, part.masked_lm_ids)
+        total += weights.gen * share_of_mean(mlm, part.masked_lm_weights, whole.masked_lm_weights)
     if predictions.span_logits is not None:
         sbgo = cross_entropy(predictions.span_logits, part.masked_lm_ids)
         total += weights.sbgo * share_of_mean(sbgo, part.span_weights, whole.span_weights)

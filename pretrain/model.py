@@ -23,10 +23,12 @@ class PretrainingModel(keras.Model):
     """Generator and discriminator, trained together and published apart.
 
     Args:
-        generator: None for replacements drawn uniformly from the vocabulary.
+        generator: None for replacements drawn uniformly from the vocabulary, or by `corrupt` alone.
         discriminator: None for masked language modelling alone (BERT).
         corrupt: draws the replacements, see `pretrain.objective`.
         generator_prediction: see `pretrain.objective.predict`.
+        draws_alone: `corrupt` takes no proposal.
+        freezes_generator: the generator is not trained, and drops nothing out.
     """
 
     def __init__(
@@ -36,11 +38,14 @@ class PretrainingModel(keras.Model):
         *,
         corrupt: Corrupt,
         generator_prediction: str = "mean",
+        draws_alone: bool = False,
+        freezes_generator: bool = False,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
         self.generator, self.discriminator = generator, discriminator
         self.corrupt, self.generator_prediction = corrupt, generator_prediction
+        self.draws_alone, self.freezes_generator = draws_alone, freezes_generator
         self.vocab_size = next(model.config.vocab_size for model in (generator, discriminator) if model is not None)
         self.built = True
 
@@ -52,14 +57,25 @@ class PretrainingModel(keras.Model):
             dropout_seed: int32 [2]; None for no dropout.
         """
         seeds = (None, None) if dropout_seed is None else tf.unstack(_split(dropout_seed), num=2)
-        detect = None if self.discriminator is None else functools.partial(self._detect, dropout_seed=seeds[1])
+        generate = functools.partial(self._generate, dropout_seed=None if self.freezes_generator else seeds[0])
+        detect = None
+        if self.discriminator is not None:
+            detect = functools.partial(_detect, model=self.discriminator, dropout_seed=seeds[1])
         return predict(
             batch,
-            generator=functools.partial(self._generate, dropout_seed=seeds[0]),
+            generator=None if self.draws_alone else generate,
             discriminator=detect,
             corrupt=self.corrupt,
             generator_prediction=self.generator_prediction,
         )
+
+    @property
+    def trained_variables(self) -> list[keras.Variable]:
+        """The variables that training changes."""
+        frozen = set()
+        if self.freezes_generator and self.generator is not None:
+            frozen = {id(variable) for variable in self.generator.variables}
+        return [variable for variable in self.trainable_variables if id(variable) not in frozen]
 
     def _generate(self, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None) -> HeadLogits:
         """Returns the generator's scores; without one, those of the uniform distribution over the vocabulary."""
@@ -70,13 +86,6 @@ class PretrainingModel(keras.Model):
             batch.masked_input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed
         )  # [B, L, H]
         tokens = model.head(gather_positions(states, batch.masked_lm_positions))
-        return HeadLogits(tokens, None if model.span_head is None else model.span_head(states, _spans_of(batch)))
-
-    def _detect(self, input_ids: tf.Tensor, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None) -> HeadLogits:
-        """Returns the discriminator's scores for corrupted ids [B, L]."""
-        model = self.discriminator
-        states = model.encoder(input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed)  # [B, L, H]
-        tokens = model.head(states)
         return HeadLogits(tokens, None if model.span_head is None else model.span_head(states, _spans_of(batch)))
 
 
@@ -91,6 +100,8 @@ def build_model(
     sbgo_span_length: int = 0,
     sbpo_span_length: int = 0,
     generator_prediction: str = "mean",
+    draws_alone: bool = False,
+    freezes_generator: bool = False,
     compile_kernels: bool = False,
     skips_padding: bool = False,
     dtype: str = "float32",
@@ -108,6 +119,7 @@ def build_model(
         sbgo_span_length: longest span of the generator's span head; 0 for none.
         sbpo_span_length: longest span of the discriminator's span head; 0 for none.
         generator_prediction: see `pretrain.objective.predict`.
+        draws_alone, freezes_generator: see `PretrainingModel`.
         compile_kernels: see `ElectraEncoder`.
         skips_padding: see `ElectraEncoder`.
         dtype: a Keras dtype policy.
@@ -130,7 +142,13 @@ def build_model(
             of_discriminator, max_span_length=sbpo_span_length, name="discriminator", dtype=dtype
         )
     return PretrainingModel(
-        generator, discriminator, corrupt=corrupt, generator_prediction=generator_prediction, name="pretraining"
+        generator,
+        discriminator,
+        corrupt=corrupt,
+        generator_prediction=generator_prediction,
+        draws_alone=draws_alone,
+        freezes_generator=freezes_generator,
+        name="pretraining",
     )
 
 
@@ -149,6 +167,16 @@ def _pair(
         return discriminator, discriminator
     embeddings = discriminator.embeddings if embedding_sharing == "shared" else None
     return build_encoder(generator_config, embeddings, name="generator"), discriminator
+
+
+def _detect(
+    input_ids: tf.Tensor, batch: MaskedBatch, *, model: ElectraDiscriminator, dropout_seed: tf.Tensor | None
+) -> HeadLogits:
+    """Returns the discriminator's scores for corrupted ids [B, L]."""
+    states = model.encoder(input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed)  # [B, L, H]
+    return HeadLogits(
+        model.head(states), None if model.span_head is None else model.span_head(states, _spans_of(batch))
+    )
 
 
 def _spans_of(batch: MaskedBatch) -> Spans:

@@ -4,7 +4,7 @@ Source: Clark et al. 2020, "ELECTRA: Pre-training Text Encoders as Discriminator
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -56,25 +56,25 @@ class Predictions(NamedTuple):
     """What both models say about a batch.
 
     Attributes:
-        mlm_logits: float32 [B, N, V], the generator's, at the masked positions.
+        mlm_logits: float32 [B, N, V], the generator's, at the masked positions; None without one.
         detection: the discriminator's; None without one.
         span_logits: float32 [B, N, V], the generator's span head's; None without one.
     """
 
-    mlm_logits: tf.Tensor
+    mlm_logits: tf.Tensor | None
     detection: Detection | None
     span_logits: tf.Tensor | None = None
 
 
 Generator = Callable[[MaskedBatch], HeadLogits]  # reads masked_input_ids
 Discriminator = Callable[[tf.Tensor, MaskedBatch], HeadLogits]  # reads the corrupted ids [B, L]
-Corrupt = Callable[[MaskedBatch, tf.Tensor], Corruption]
+Corrupt = Callable[[MaskedBatch, Any], Corruption]  # from the generator's proposal [B, N, V], or None
 
 
 def predict(
     batch: MaskedBatch,
     *,
-    generator: Generator,
+    generator: Generator | None,
     discriminator: Discriminator | None,
     corrupt: Corrupt,
     generator_prediction: str = "mean",
@@ -83,18 +83,20 @@ def predict(
 
     Args:
         batch: with its masked positions.
-        generator: scores words at the masked positions.
+        generator: scores words at the masked positions; None where `corrupt` needs no proposal.
         discriminator: gives a score a token; None for masked language modelling alone.
         corrupt: draws the replacements; `corrupt_batch`, with its keywords bound.
         generator_prediction: the logits they are drawn from: "mlm", "sbgo" or the "mean" of both heads'.
     """
-    generated = generator(batch)
+    tokens = spans = proposal = None
+    if generator is not None:
+        tokens, spans = generated = generator(batch)
+        proposal = tf.stop_gradient(replacement_proposal(generated, batch, generator_prediction))
     if discriminator is None:
-        return Predictions(generated.tokens, None, generated.spans)
-    proposal = replacement_proposal(generated, batch, generator_prediction)
-    corruption = corrupt(batch, tf.stop_gradient(proposal))
+        return Predictions(tokens, None, spans)
+    corruption = corrupt(batch, proposal)
     detected = discriminator(corruption.corrupted_ids, batch)
-    return Predictions(generated.tokens, Detection(detected.tokens, corruption, detected.spans), generated.spans)
+    return Predictions(tokens, Detection(detected.tokens, corruption, detected.spans), spans)
 
 
 def replacement_proposal(generated: HeadLogits, batch: MaskedBatch, generator_prediction: str) -> tf.Tensor:
@@ -118,7 +120,29 @@ def corrupt_batch(
         disallow_correct: never draw the original token.
     """
     logits = replacement_logits(batch, proposal, temperature=temperature, disallow_correct=disallow_correct)
-    sampled_ids = sample_categorical(logits, batch.sampling_uniforms)
+    return _write(batch, sample_categorical(logits, batch.sampling_uniforms))
+
+
+def corrupt_at_random(
+    batch: MaskedBatch, proposal: None, *, cumulative_probs: tf.Tensor, replaced_share: float = 0.5
+) -> Corruption:
+    """Returns the batch with a share of its masked positions filled by words drawn without looking at it.
+
+    Args:
+        batch: its sampling_uniforms decide the draws.
+        proposal: nothing; there is no generator.
+        cumulative_probs: float32 [V], of the words, up to 1.
+        replaced_share: of the masked positions.
+    """
+    uniforms = batch.sampling_uniforms
+    drawn = tf.searchsorted(cumulative_probs, tf.reshape(uniforms / replaced_share, [-1]), side="right")
+    drawn = tf.reshape(tf.minimum(drawn, cumulative_probs.shape[0] - 1), tf.shape(uniforms))
+    sampled_ids = tf.where(uniforms < replaced_share, drawn, batch.masked_lm_ids)
+    return _write(batch, sampled_ids)
+
+
+def _write(batch: MaskedBatch, sampled_ids: tf.Tensor) -> Corruption:
+    """Returns the batch with these ids [B, N] at its masked positions."""
     corrupted_ids = scatter_positions(
         batch.input_ids, batch.masked_lm_positions, sampled_ids, weights=batch.masked_lm_weights
     )

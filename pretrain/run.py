@@ -25,8 +25,9 @@ from pretrain.manifest import read_manifest
 from pretrain.masking_settings import make_masking
 from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
-from pretrain.objective import corrupt_batch
+from pretrain.objective import Corrupt, corrupt_at_random, corrupt_batch
 from pretrain.records import check_records, input_files
+from pretrain.stages import start_from_generator
 
 
 class Run:
@@ -57,7 +58,10 @@ class Run:
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
         with self.strategy.scope():
-            self.model = _build_model(config, self.execution)
+            self.model = _build_model(config, self.execution, self.tokenizer)
+            generator, discriminator = self.model.generator, self.model.discriminator
+            if config.generator_checkpoint and generator is not None and discriminator is not None:
+                start_from_generator(generator, discriminator, config.generator_checkpoint)
         self._loss_function = make_loss_function(
             self.model,
             weights=_loss_weights(config),
@@ -98,7 +102,7 @@ class Run:
         """Returns the optimizer of the model's variables, and the loss scale that float16 needs."""
         with self.strategy.scope():
             optimizer = AdamW(
-                self.model.trainable_variables,
+                self.model.trained_variables,
                 weight_decay_rate=self.config.weight_decay_rate,
                 compile_from=self.execution.compile_updates_from,
             )
@@ -109,7 +113,7 @@ class Run:
         config = self.config
         return make_train_step(
             self._loss_function,
-            self.model.trainable_variables,
+            self.model.trained_variables,
             optimizer,
             strategy=self.strategy,
             learning_rate=self.learning_rate,
@@ -197,19 +201,28 @@ def _loss_weights(config: PretrainingConfig) -> LossWeights:
     return LossWeights(gen=config.gen_weight, disc=config.disc_weight, sbgo=config.sbgo_weight, sbpo=config.sbpo_weight)
 
 
-def _build_model(config: PretrainingConfig, execution: Execution) -> PretrainingModel:
+def _build_model(config: PretrainingConfig, execution: Execution, tokenizer: Tokenizer) -> PretrainingModel:
     """Returns the model of a configuration."""
-    corrupt = functools.partial(corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct)
+    if config.training_mode == "discriminator":
+        is_ordinary = ~np.isin(np.arange(tokenizer.vocab_size), tokenizer.special_ids)
+        cumulative_probs = tf.constant(np.cumsum(is_ordinary / is_ordinary.sum()), tf.float32)
+        corrupt: Corrupt = functools.partial(corrupt_at_random, cumulative_probs=cumulative_probs)
+    else:
+        corrupt = functools.partial(
+            corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct
+        )
     return build_model(
         config.discriminator_encoder(),
         config.generator_encoder(),
         corrupt=corrupt,
         has_generator=config.has_generator,
         has_discriminator=config.has_discriminator,
-        embedding_sharing=config.embedding_sharing,
+        embedding_sharing="generator_untied" if config.training_mode == "two_stage" else config.embedding_sharing,
         sbgo_span_length=config.max_span_length if config.sbgo_weight else 0,
         sbpo_span_length=config.max_span_length if config.sbpo_weight else 0,
         generator_prediction=config.generator_prediction,
+        draws_alone=config.training_mode == "discriminator",
+        freezes_generator=config.training_mode == "two_stage",
         compile_kernels=execution.compile_kernels,
         skips_padding=execution.skips_padding,
         dtype=execution.dtype,

@@ -22,16 +22,17 @@ _SKIPS_OF_FLOAT16 = 50  # halvings of the loss scale in a row before a run is gi
 
 
 def train(config: PretrainingConfig) -> None:
-    """Pretrains as configured; goes on where an earlier run in the same folder stopped, and publishes both models.
+    """Pretrains as configured; goes on where an earlier run in the same folder stopped, and publishes the models.
 
     Raises:
         UserError: one line that says what is wrong with input, configuration or folder.
     """
-    run = Run(config)
-    with _naming_damaged_records(run):
-        _train(run)
-    if run.is_chief:
-        _publish(run)
+    for stage in config.stages():
+        run = Run(stage)
+        with _naming_damaged_records(run):
+            _train(run)
+        if run.is_chief:
+            _publish(run)
 
 
 def evaluate(config: PretrainingConfig) -> dict[str, float]:
@@ -40,7 +41,7 @@ def evaluate(config: PretrainingConfig) -> dict[str, float]:
     Raises:
         UserError: among others, where there is no checkpoint.
     """
-    run = Run(config)
+    run = Run(config.stages()[-1])
     step = run.checkpoints().restore_latest()
     if step is None:
         raise CheckpointError(f"{run.model_dir} holds no checkpoint; train first (do_train)")

@@ -116,7 +116,7 @@ def _place_lines(config: PretrainingConfig, model_dir: pathlib.Path) -> Iterator
 def _next_lines(model_dir: pathlib.Path) -> Iterator[str]:
     """Returns commands to try next."""
     discriminator = model_dir / "discriminator"
-    load = f"import electra_span; print(electra_span.load_pretrained({str(discriminator)!r}).config)"
+    load = f"import electra_span; print(electra_span.load_pretrained({json.dumps(str(discriminator))}).config)"
     yield "next, with .venv/bin/python:"
     yield f"  python scripts/describe_model.py {shlex.quote(str(discriminator))}"
     yield f"  python -c {shlex.quote(load)}"
