@@ -174,9 +174,11 @@ def _choose(
     if config.masking == "whole_word" or config.span_whole_words:
         continues = tf.gather(tf.constant(config.is_continuation), input_ids)  # [B, L]
     if config.masking == "whole_word":
-        return choose_words(candidates, continues, counts, num_slots=num_slots, seed=seed)
-    length_probs = geometric_probs(config.span_geometric_p, config.max_span_length)
-    return choose_spans(candidates, continues, counts, num_slots=num_slots, length_probs=length_probs, seed=seed)
+        chosen = choose_words(candidates, continues, counts, num_slots=num_slots, seed=seed)
+    else:
+        length_probs = geometric_probs(config.span_geometric_p, config.max_span_length)
+        chosen = choose_spans(candidates, continues, counts, num_slots=num_slots, length_probs=length_probs, seed=seed)
+    return ChosenPositions(*(tf.ensure_shape(field, [candidates.shape[0], num_slots]) for field in chosen))
 
 
 def _replace(

@@ -1,7 +1,6 @@
 """Masking: which tokens are chosen, how many, and what the generator reads there."""
 
 import math
-from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -11,47 +10,21 @@ from hypothesis import given, settings
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
 from pretrain.masking import MaskingConfig, candidate_positions, choose_positions, mask_tokens, num_predictions
-
-PAD, UNK, CLS, SEP, MASK = 0, 1, 2, 3, 4
-SPECIAL_IDS = (PAD, CLS, SEP, MASK)
-FIRST_WORD, VOCAB_SIZE = 5, 37
-
-
-def config_of(mask_prob: float, num_slots: int, **changes: Any) -> MaskingConfig:
-    return MaskingConfig(
-        mask_prob=mask_prob, max_predictions_per_seq=num_slots, mask_id=MASK, special_ids=SPECIAL_IDS, **changes
-    )
-
-
-def examples_of(rows: list[list[int]], length: int) -> PretrainingExamples:
-    """Returns rows of ids, without their padding, as a batch of examples."""
-    input_ids = np.zeros((len(rows), length), np.int32)
-    input_mask = np.zeros_like(input_ids)
-    for index, row in enumerate(rows):
-        input_ids[index, : len(row)] = row
-        input_mask[index, : len(row)] = 1
-    segment_ids = input_mask * (np.arange(length) > length // 2)
-    return PretrainingExamples(*(tf.constant(field, tf.int32) for field in (input_ids, segment_ids, input_mask)))
-
-
-def sentences(num_rows: int, length: int) -> PretrainingExamples:
-    """Returns full rows of [CLS], words, [SEP]."""
-    words = np.random.default_rng(0).integers(FIRST_WORD, VOCAB_SIZE, (num_rows, length - 2))
-    return examples_of([[CLS, *row, SEP] for row in words.tolist()], length)
-
-
-def mask(examples: PretrainingExamples, config: MaskingConfig, seed: tuple[int, int] = (7, 0)) -> MaskedBatch:
-    """Returns the masked batch as numpy arrays."""
-    batch = mask_tokens(examples, seed=tf.constant(seed, tf.int64), config=config)
-    return MaskedBatch(*(field.numpy() for field in batch))
-
-
-def chosen(batch: MaskedBatch) -> np.ndarray:
-    """Returns how often each position was chosen, int [B, L]."""
-    times = np.zeros_like(batch.input_ids)
-    rows, slots = np.nonzero(batch.masked_lm_weights)
-    np.add.at(times, (rows, batch.masked_lm_positions[rows, slots]), 1)
-    return times
+from tests.pretrain.masking_reference import (
+    CLS,
+    FIRST_WORD,
+    MASK,
+    PAD,
+    SEP,
+    SPECIAL_IDS,
+    UNK,
+    VOCAB_SIZE,
+    chosen,
+    config_of,
+    examples_of,
+    mask,
+    sentences,
+)
 
 
 @st.composite

@@ -228,3 +228,9 @@ def test_fingerprint_tells_settings_and_vocabularies_apart(vocabulary):
 def test_a_vocabulary_that_no_word_can_be_built_of_is_refused(vocabulary):
     with pytest.raises(VocabularyError, match="WordPiece"):
         WordPieceTokenizer(vocabulary[:5])
+
+
+def test_continuations_are_the_tokens_that_begin_with_two_hashes():
+    tokenizer = WordPieceTokenizer(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##a", "#", "##", "a##"))
+    assert tokenizer.is_continuation.dtype == bool
+    assert np.flatnonzero(tokenizer.is_continuation).tolist() == [6, 8]
