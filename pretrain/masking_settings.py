@@ -24,6 +24,7 @@ def make_masking(config: PretrainingConfig, tokenizer: Tokenizer, files: Sequenc
         files: the files of training, in shard order.
     """
     mask_share, random_share, kept_share = config.replace_probs
+    draws_words = random_share > 0 or config.training_mode == "discriminator"
     return MaskingConfig(
         mask_prob=config.mask_prob,
         max_predictions_per_seq=config.max_predictions_per_seq,
@@ -36,7 +37,7 @@ def make_masking(config: PretrainingConfig, tokenizer: Tokenizer, files: Sequenc
         is_continuation=tokenizer.is_continuation,
         replace_probs=(mask_share, random_share, kept_share),
         replace_unit=config.replace_unit,
-        random_token_counts=_random_token_counts(config, tokenizer, files) if random_share else None,
+        random_token_counts=_random_token_counts(config, tokenizer, files) if draws_words else None,
     )
 
 

@@ -6,6 +6,7 @@ Source: Clark et al. 2020, "ELECTRA: Pre-training Text Encoders as Discriminator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
@@ -124,19 +125,21 @@ def corrupt_batch(
 
 
 def corrupt_at_random(
-    batch: MaskedBatch, proposal: None, *, cumulative_probs: tf.Tensor, replaced_share: float = 0.5
+    batch: MaskedBatch, proposal: None, *, token_counts: np.ndarray, replaced_share: float = 0.5
 ) -> Corruption:
     """Returns the batch with a share of its masked positions filled by words drawn without looking at it.
 
     Args:
         batch: its sampling_uniforms decide the draws.
         proposal: nothing; there is no generator.
-        cumulative_probs: float32 [V], of the words, up to 1.
+        token_counts: int64 [V], how often each id is drawn; 0 for never.
         replaced_share: of the masked positions.
     """
+    running = np.cumsum(token_counts)
+    ends = np.where(running < running[-1], running / running[-1], 1.0).astype(np.float32)  # of each id's share
     uniforms = batch.sampling_uniforms
-    drawn = tf.searchsorted(cumulative_probs, tf.reshape(uniforms / replaced_share, [-1]), side="right")
-    drawn = tf.reshape(tf.minimum(drawn, cumulative_probs.shape[0] - 1), tf.shape(uniforms))
+    drawn = tf.searchsorted(ends, tf.reshape(uniforms / replaced_share, [-1]), side="right")
+    drawn = tf.reshape(drawn, tf.shape(uniforms))
     sampled_ids = tf.where(uniforms < replaced_share, drawn, batch.masked_lm_ids)
     return _write(batch, sampled_ids)
 

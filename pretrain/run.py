@@ -58,7 +58,7 @@ class Run:
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
         with self.strategy.scope():
-            self.model = _build_model(config, self.execution, self.tokenizer)
+            self.model = _build_model(config, self.execution, self._masking.random_token_counts)
             generator, discriminator = self.model.generator, self.model.discriminator
             if config.generator_checkpoint and generator is not None and discriminator is not None:
                 start_from_generator(generator, discriminator, config.generator_checkpoint)
@@ -201,16 +201,15 @@ def _loss_weights(config: PretrainingConfig) -> LossWeights:
     return LossWeights(gen=config.gen_weight, disc=config.disc_weight, sbgo=config.sbgo_weight, sbpo=config.sbpo_weight)
 
 
-def _build_model(config: PretrainingConfig, execution: Execution, tokenizer: Tokenizer) -> PretrainingModel:
+def _build_model(
+    config: PretrainingConfig, execution: Execution, random_token_counts: np.ndarray | None
+) -> PretrainingModel:
     """Returns the model of a configuration."""
-    if config.training_mode == "discriminator":
-        is_ordinary = ~np.isin(np.arange(tokenizer.vocab_size), tokenizer.special_ids)
-        cumulative_probs = tf.constant(np.cumsum(is_ordinary / is_ordinary.sum()), tf.float32)
-        corrupt: Corrupt = functools.partial(corrupt_at_random, cumulative_probs=cumulative_probs)
-    else:
-        corrupt = functools.partial(
-            corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct
-        )
+    corrupt: Corrupt = functools.partial(
+        corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct
+    )
+    if config.training_mode == "discriminator" and random_token_counts is not None:
+        corrupt = functools.partial(corrupt_at_random, token_counts=random_token_counts)
     return build_model(
         config.discriminator_encoder(),
         config.generator_encoder(),
