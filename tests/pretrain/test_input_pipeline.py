@@ -1,5 +1,6 @@
 """The input of pretraining: order, held-out records, masks, and exact resume."""
 
+import dataclasses
 import itertools
 import pathlib
 import pickle
@@ -45,9 +46,9 @@ def record(number: int) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=int64_lists)).SerializeToString()
 
 
-def training(files: list[str], **changes: int) -> tf.data.Dataset:
+def training(files: list[str], *, masking: MaskingConfig = MASKING, **changes: int) -> tf.data.Dataset:
     settings = {"batch_size": B, "seed": 5, "num_held_out": 0, "shuffle_buffer_size": 10, **changes}
-    return training_dataset(files, max_seq_length=L, masking=MASKING, **settings)
+    return training_dataset(files, max_seq_length=L, masking=masking, **settings)
 
 
 def evaluation(files: list[str], **changes: int) -> tf.data.Dataset:
@@ -198,6 +199,25 @@ def test_a_saved_iterator_continues_with_exactly_the_batches_that_were_left(tmp_
         resumed = iter(dataset)
         tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
         assert_equal(take(resumed, 24 - step), uninterrupted[step:])
+
+
+@pytest.mark.parametrize("masking", ["whole_word", "span"])
+def test_a_saved_iterator_continues_where_words_or_spans_are_masked(tmp_path, masking):
+    files = write_shards(tmp_path, [9, 14])
+    config = dataclasses.replace(
+        MASKING,
+        masking=masking,
+        is_continuation=np.arange(FIRST_NUMBER + 23) % 3 == 0,
+        replace_probs=(0.8, 0.1, 0.1),
+        random_token_counts=np.arange(FIRST_NUMBER + 23),
+    )
+    uninterrupted = take(training(files, masking=config), 6)
+    iterator = iter(training(files, masking=config))
+    take(iterator, 4)
+    path = tf.train.Checkpoint(iterator=iterator).write(str(tmp_path / "saved"))
+    resumed = iter(training(files, masking=config))
+    tf.train.Checkpoint(iterator=resumed).read(path).assert_consumed()
+    assert_equal(take(resumed, 2), uninterrupted[4:])
 
 
 _RESUME = """
