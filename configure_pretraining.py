@@ -40,7 +40,9 @@ class PretrainingConfig:
 
     model_name: str = _derived("`--model-name`", "name of the run")
     data_dir: str = _derived("`--data-dir`", "folder of the vocabulary, the TFRecords and the models")
-    preset: str | None = _hparam(None, "recipe of the paper to start from: electra-small, electra-base, electra-large")
+    preset: str | None = _hparam(
+        None, "recipe to start from: electra-small, -base, -large, spanelectra-small, -base, spanbert-base, bert-small"
+    )
     debug: bool = _hparam(False, "tiny model (3 layers, hidden 144), batches of 8 and 4, 20 steps, 2 evaluation steps")
     do_train: bool = _hparam(True, "train; exactly one of do_train and do_eval is true")
     do_eval: bool = _hparam(False, "evaluate the last checkpoint")

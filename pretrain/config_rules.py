@@ -182,8 +182,7 @@ def check_pairs(config: Any) -> None:
             "these are about two_stage; leave them out, or set training_mode to it",
         ),
         (
-            config.stage_steps is None
-            or (len(config.stage_steps) == 2 and all(type(steps) is int and steps > 0 for steps in config.stage_steps)),
+            config.stage_steps is None or (len(config.stage_steps) == 2 and min(config.stage_steps) > 0),
             ("stage_steps",),
             "must be two numbers of steps, [generator's, discriminator's]",
         ),

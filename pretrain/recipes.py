@@ -2,7 +2,11 @@
 
 from typing import Any
 
-# The recipes of Clark et al. 2020, table 6. What a recipe leaves out is the class default in all three.
+# What SpanElectra adds to ELECTRA: spans, and an objective of their boundaries on both sides.
+_SPAN_OBJECTIVES: dict[str, Any] = {"masking": "span", "sbgo_weight": 1.0, "sbpo_weight": 50.0}
+
+# The recipes of Clark et al. 2020, table 6 (electra-*, bert-small) and Joshi et al. 2020, section 4 (spanbert-base).
+# What a recipe leaves out is the class default.
 PRESETS: dict[str, dict[str, Any]] = {
     "electra-small": {
         "model_size": "small", "generator_hidden_size": 1 / 4, "mask_prob": 0.15, "max_seq_length": 128,
@@ -16,7 +20,17 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model_size": "large", "generator_hidden_size": 1 / 4, "mask_prob": 0.25, "max_seq_length": 512,
         "learning_rate": 2e-4, "num_warmup_steps": 10_000, "num_train_steps": 400_000, "train_batch_size": 2048,
     },
+    "bert-small": {
+        "electra_objective": False, "model_size": "small", "mask_prob": 0.15, "max_seq_length": 128,
+        "learning_rate": 5e-4, "num_warmup_steps": 10_000, "num_train_steps": 1_450_000, "train_batch_size": 128,
+    },
+    "spanbert-base": {
+        "electra_objective": False, "model_size": "base", "mask_prob": 0.15, "max_seq_length": 512,
+        "masking": "span", "span_whole_words": True, "random_tokens": "frequency", "sbgo_weight": 1.0,
+        "learning_rate": 1e-4, "num_warmup_steps": 10_000, "num_train_steps": 2_400_000, "train_batch_size": 256,
+    },
 }  # fmt: skip
+PRESETS |= {f"span{name}": {**PRESETS[name], **_SPAN_OBJECTIVES} for name in ("electra-small", "electra-base")}
 
 # What `debug` sets: a model and a run small enough to try anything in seconds, as in the original.
 DEBUG: dict[str, Any] = {

@@ -31,7 +31,7 @@ OWN_DEFAULTS = {
     "compositional_operation": "multiply", "compositional_num_buckets": None, "sbgo_weight": 0.0, "sbpo_weight": 0.0,
     "generator_prediction": "mean", "masking": "token", "span_geometric_p": 0.2, "max_span_length": 10,
     "span_whole_words": False, "replace_probs": [0.85, 0.0, 0.15], "replace_unit": "position",
-    "random_tokens": "uniform",
+    "random_tokens": "uniform", "training_mode": "joint", "stage_steps": None, "generator_checkpoint": None,
 }  # fmt: skip
 
 
@@ -70,6 +70,38 @@ def test_presets_are_the_papers_recipes(
         config.generator_encoder().num_attention_heads,
         config.generator_encoder().intermediate_size,
     )
+
+
+@pytest.mark.parametrize("size", ["small", "base"])
+def test_spanelectra_is_electra_with_spans_and_an_objective_of_their_boundaries_on_both_sides(size):
+    electra, spanelectra = configure(preset=f"electra-{size}"), configure(preset=f"spanelectra-{size}")
+    changed = {name for name, value in electra.to_dict().items() if spanelectra.to_dict()[name] != value}
+    assert changed == {"preset", "masking", "replace_probs", "replace_unit", "sbgo_weight", "sbpo_weight"}
+    assert (spanelectra.masking, list(spanelectra.replace_probs)) == ("span", [0.8, 0.1, 0.1])
+    assert (spanelectra.replace_unit, spanelectra.sbgo_weight, spanelectra.sbpo_weight) == ("span", 1.0, 50.0)
+
+
+def test_berts_have_one_network_and_spanbert_its_boundary_objective():
+    bert, spanbert = configure(preset="bert-small"), configure(preset="spanbert-base")
+    assert [head for _, head in bert.networks()] == [head for _, head in spanbert.networks()] == ["masked_lm"]
+    assert (bert.num_train_steps, spanbert.num_train_steps) == (1_450_000, 2_400_000)
+    assert (spanbert.learning_rate, spanbert.train_batch_size, spanbert.max_seq_length) == (1e-4, 256, 512)
+    assert (spanbert.masking, spanbert.span_whole_words, spanbert.sbgo_weight) == ("span", True, 1.0)
+    assert spanbert.random_tokens == "frequency"
+
+
+def test_two_stages_are_two_runs():
+    (joint,) = configure().stages()
+    assert joint == configure()
+    first, second = configure(training_mode="two_stage", num_train_steps=100, sbpo_weight=1.0).stages()
+    assert (first.training_mode, first.num_train_steps, first.has_discriminator) == ("generator", 50, False)
+    assert (second.num_train_steps, second.model_dir) == (50, configure().model_dir)
+    assert second.generator_checkpoint == f"{first.model_dir}/generator"
+    assert first.model_dir != second.model_dir
+    first, second = configure(training_mode="two_stage", stage_steps=[30, 40]).stages()
+    assert (first.num_train_steps, second.num_train_steps) == (30, 40)
+    (alone,) = configure(training_mode="two_stage", stage_steps=[30, 40], generator_checkpoint="g").stages()
+    assert (alone.num_train_steps, alone.generator_checkpoint) == (40, "g")
 
 
 def test_user_wins_over_debug_and_debug_over_preset():
@@ -256,6 +288,14 @@ def test_networks_are_those_the_objective_needs(hparams, heads):
         ({"keep_checkpoint_max": 0}, "keep_checkpoint_max must be at least 1"),
         ({"precision": "mixed_bfloat"}, "unknown precision 'mixed_bfloat': did you mean 'mixed_bfloat16'?"),
         ({"xla": "on"}, "xla must be true, false or 'auto'. Received: 'on'"),
+        ({"training_mode": "joined"}, "unknown training_mode 'joined': did you mean 'joint'?"),
+        ({"training_mode": "generator", "sbpo_weight": 1.0}, "objective of the discriminator, and there is none"),
+        ({"training_mode": "discriminator", "sbgo_weight": 1.0}, "objective of the generator, and there is none"),
+        ({"training_mode": "two_stage", "embedding_sharing": "gdes"}, "stands still and shares nothing"),
+        ({"training_mode": "two_stage", "electra_objective": False}, "belong to joint training"),
+        ({"training_mode": "two_stage", "stage_steps": [1, 2, 3]}, "two numbers of steps"),
+        ({"training_mode": "two_stage", "stage_steps": [1, 0]}, "two numbers of steps"),
+        ({"stage_steps": [1, 2]}, "these are about two_stage"),
         ({"preset": "electra-smal"}, "unknown preset 'electra-smal': did you mean 'electra-small'?"),
         ({"model_size": "bases"}, "unknown model_size 'bases': did you mean 'base'?"),
         ({"model_hparam_overrides": {"hiden_size": 8}}, "model_hparam_overrides: unknown hparam 'hiden_size'"),
