@@ -77,6 +77,20 @@ def test_training_flops_are_the_published_ones(hparams, published):
     assert f"{flops:.3e}" == published
 
 
+@pytest.mark.parametrize(
+    ("operation", "products"), [("multiply", 37 * 6), ("add", (8 + 5) * 6), ("concat", (8 + 5) * 3)]
+)
+def test_products_with_compositional_words_are_one_a_word_or_one_a_row(operation, products):
+    sizes = {"vocab_size": 37, "embedding_size": 6, "hidden_size": 12, "num_attention_heads": 4}
+    compositional = {"embedding_type": "compositional", "compositional_num_buckets": 5}
+    configs = [EncoderConfig(**sizes), EncoderConfig(**sizes, **compositional, compositional_operation=operation)]
+    full, ours = (
+        matmul_flops_per_step([(config, "masked_lm")], batch_size=2, seq_length=11, num_predictions=3)
+        for config in configs
+    )
+    assert full - ours == 3 * 2 * 3 * 2 * (37 * 6 - products)
+
+
 def test_matmul_flops_are_those_of_each_product():
     batch, length, predictions, heads, vocab = 2, 11, 3, 4, 37
     embedding, hidden, intermediate = 6, 12, 20

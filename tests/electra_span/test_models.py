@@ -15,6 +15,8 @@ from electra_span.models import ElectraDiscriminator, ElectraGenerator
 from tests.tiny_models import TINY, TINY_GENERATOR
 
 UNPROJECTED = EncoderConfig(**{**vars(TINY), "embedding_size": TINY.hidden_size})
+COMPOSITIONAL = EncoderConfig(**{**vars(TINY), "embedding_type": "compositional", "compositional_num_buckets": 5})
+JOINED = EncoderConfig(**{**vars(COMPOSITIONAL), "compositional_operation": "concat"})
 HEADS = {"discriminator": ElectraDiscriminator, "masked_lm": ElectraGenerator}
 
 
@@ -22,7 +24,7 @@ def _build(model_class, config, **options):
     return model_class(ElectraEncoder(config, name="electra"), **options)
 
 
-@pytest.mark.parametrize("config", [TINY, TINY_GENERATOR, UNPROJECTED])
+@pytest.mark.parametrize("config", [TINY, TINY_GENERATOR, UNPROJECTED, COMPOSITIONAL, JOINED])
 @pytest.mark.parametrize("head", HEADS)
 def test_parameters_of_a_built_model_are_those_counted_by_arithmetic(head, config):
     model = _build(HEADS[head], config)
@@ -57,7 +59,7 @@ def test_a_built_model_of_a_published_size_has_the_published_count(size):
 
 
 @pytest.mark.parametrize("max_span_length", [0, 4])
-@pytest.mark.parametrize("config", [TINY, UNPROJECTED])
+@pytest.mark.parametrize("config", [TINY, UNPROJECTED, COMPOSITIONAL, JOINED])
 @pytest.mark.parametrize("head", HEADS)
 def test_expected_names_are_those_of_the_built_variables(head, config, max_span_length):
     model = _build(HEADS[head], config, max_span_length=max_span_length)

@@ -103,6 +103,47 @@ def _sizes(settings):
     return {name: settings[name] for name in extra | fields}
 
 
+def _compositional(kind, **changes):
+    config = EncoderConfig(**{**vars(TINY), "embedding_type": "compositional", **changes})
+    model = KINDS[kind](ElectraEncoder(config, name="electra"))
+    randomize(model)
+    return model
+
+
+@pytest.mark.parametrize("operation", ["multiply", "add", "concat"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compositional_model_loads_bit_for_bit_and_holds_the_full_table_too(kind, operation, tmp_path):
+    model = _compositional(kind, compositional_operation=operation, compositional_num_buckets=5)
+    save_pretrained(model, None, tmp_path)
+    loaded = load_pretrained(tmp_path)
+    assert loaded.config == model.config
+    for before, after in zip(model.variables, loaded.variables, strict=True):
+        assert before.path == after.path
+        np.testing.assert_array_equal(before.numpy(), after.numpy())
+    settings, tensors = json.loads((tmp_path / "config.json").read_text()), _tensors(tmp_path)
+    assert {name: settings[name] for name in COMPOSITIONAL_FIELDS} == {
+        "embedding_type": "compositional", "compositional_operation": operation, "compositional_num_buckets": 5
+    }  # fmt: skip
+    table = model.encoder.embeddings.words.full_table()
+    np.testing.assert_array_equal(tensors["electra.embeddings.word_embeddings.weight"], table)
+    _change_config(tmp_path, {"embedding_type": "full"})
+    np.testing.assert_allclose(
+        load_pretrained(tmp_path)(input_ids=[[2, 7, 3]]), model(input_ids=[[2, 7, 3]]), rtol=1e-4
+    )
+
+
+def test_a_compositional_model_without_its_two_tables_can_be_read_as_a_full_one(tmp_path):
+    from safetensors.numpy import save_file
+
+    save_pretrained(_compositional("discriminator"), None, tmp_path)
+    tensors = {name: value for name, value in _tensors(tmp_path).items() if "quotients" not in name}
+    save_file(tensors, tmp_path / "model.safetensors")
+    with pytest.raises(PublishedModelError, match=r"lacks .*word_quotients\.weight; .*set embedding_type to \"full\""):
+        load_pretrained(tmp_path)
+    _change_config(tmp_path, {"embedding_type": "full"})
+    assert load_pretrained(tmp_path).config == TINY
+
+
 @pytest.mark.parametrize("max_span_length", [0, 4])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_saved_model_loads_bit_for_bit(kind, max_span_length, tokenizer, tmp_path):
