@@ -1,17 +1,47 @@
 """Speed of the steps that bring text to the model, on CPU: prints one JSON line a measurement.
 
-A measurement is the best of some runs: what else the machine does only ever adds time.
+Building is timed by the clock. The other speeds are of processor time: what one core does alone. A measurement is the
+best of some runs: what else the machine does only ever adds time.
 """
 
 import argparse
+import functools
 import json
 import os
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import tensorflow as tf
+
+from electra_span.batches import MaskedBatch, PretrainingExamples
 from pretrain.build import BuildSettings, build_dataset
+from pretrain.examples import PackedExamples
+from pretrain.input_pipeline import training_dataset
+from pretrain.masking import MaskingConfig, mask_tokens
+from pretrain.records import parse_records, serialize, write_records
+
+PARTS = ("build", "masking", "parsing", "input")
+MAX_SEQ_LENGTH, BATCH_SIZE = 128, 128
+CLS_ID, SEP_ID, MASK_ID, FIRST_WORD_ID, VOCAB_SIZE = 101, 102, 103, 1000, 30522
+SPECIAL_IDS = (0, CLS_ID, SEP_ID, MASK_ID)
+CONTINUATION_SHARE = 0.2  # of the tokens, as in English text
+NUM_FILES, NUM_RECORDS_PER_FILE, NUM_HELD_OUT = 8, 2500, 1000
+NUM_MASKED_BATCHES, NUM_READ_BATCHES = 200, 300
+SHUFFLE_BUFFER_SIZE = 10_000
+
+# What a run takes where its hparams say no more than the kind of masking.
+KINDS: dict[str, dict[str, Any]] = {
+    "token": {"masking": "token"},
+    "whole_word": {"masking": "whole_word", "replace_probs": (0.8, 0.1, 0.1)},
+    "span": {"masking": "span", "replace_probs": (0.8, 0.1, 0.1), "replace_unit": "span"},
+    "span_whole_words": {
+        "masking": "span", "replace_probs": (0.8, 0.1, 0.1), "replace_unit": "span", "span_whole_words": True,
+    },
+}  # fmt: skip
 
 
 def measure_build(*, corpus_dir: Path, vocab_file: Path, num_processes: int, num_runs: int) -> dict[str, Any]:
@@ -26,12 +56,38 @@ def measure_build(*, corpus_dir: Path, vocab_file: Path, num_processes: int, num
     return {
         "name": "build_pretraining_dataset",
         "tokens_per_second": round(manifest["tokens_in"] / (seconds - start_seconds)),
+        "sequences_per_second": round(manifest["num_examples"] / (seconds - start_seconds)),
         "tokens": manifest["tokens_in"],
         "megabytes": round(manifest["source"]["corpus_bytes"] / 1e6, 1),
         "seconds": round(seconds, 2),
         "start_seconds": round(start_seconds, 2),
         "threads": num_processes,
     }
+
+
+def measure_masking(kind: str, *, num_runs: int) -> dict[str, Any]:
+    """Returns the speed of masking examples that are parsed already."""
+    examples = parse_records(tf.constant(serialize(_examples(BATCH_SIZE))), MAX_SEQ_LENGTH)
+    return _measure_batches("mask_tokens", kind, lambda: examples, num_runs)
+
+
+def measure_parsing(kind: str, *, num_runs: int) -> dict[str, Any]:
+    """Returns the speed of parsing records and masking them."""
+    serialized = tf.constant(serialize(_examples(BATCH_SIZE)))
+    return _measure_batches("parse_and_mask", kind, lambda: parse_records(serialized, MAX_SEQ_LENGTH), num_runs)
+
+
+def measure_input(kind: str, *, num_runs: int) -> dict[str, Any]:
+    """Returns the speed of the whole input of training, and the time and size of saving its position."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = _write_files(Path(folder))
+        dataset = _training_dataset(files, kind)
+        seconds = _fewest_core_seconds(dataset.take(NUM_READ_BATCHES), num_runs)
+        return {
+            **_speed("training_dataset", kind, NUM_READ_BATCHES, seconds),
+            **_position_costs(dataset, _training_dataset(files, kind), Path(folder), num_runs),
+            "shuffle_buffer_size": SHUFFLE_BUFFER_SIZE,
+        }
 
 
 def _fastest_build(
@@ -50,17 +106,131 @@ def _fastest_build(
     return min(seconds), manifest
 
 
+def _measure_batches(
+    name: str, kind: str, examples: Callable[[], PretrainingExamples], num_runs: int
+) -> dict[str, Any]:
+    """Returns the speed of masking what a function of the graph gives."""
+    masking = _masking(kind)
+
+    def mask(index: tf.Tensor) -> MaskedBatch:
+        return mask_tokens(examples(), seed=tf.stack([tf.constant(0, tf.int64), index]), config=masking)
+
+    batches = tf.data.Dataset.range(NUM_MASKED_BATCHES).map(mask)
+    return _speed(name, kind, NUM_MASKED_BATCHES, _fewest_core_seconds(batches, num_runs))
+
+
+def _speed(name: str, kind: str, num_batches: int, core_seconds: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "masking": kind,
+        "sequences_per_core_second": round(num_batches * BATCH_SIZE / core_seconds),
+        "max_seq_length": MAX_SEQ_LENGTH,
+        "batch_size": BATCH_SIZE,
+    }
+
+
+def _position_costs(
+    dataset: tf.data.Dataset, resumed_dataset: tf.data.Dataset, folder: Path, num_runs: int
+) -> dict[str, float]:
+    """Returns seconds and size of saving an iterator, and seconds until one restored from it gives a batch."""
+    iterator = iter(dataset)
+    next(iterator)
+    save_seconds, resume_seconds = [], []
+    for _ in range(num_runs):
+        start = time.perf_counter()
+        path = tf.train.Checkpoint(iterator=iterator).write(str(folder / "position"))
+        save_seconds.append(time.perf_counter() - start)
+        resumed = iter(resumed_dataset)
+        start = time.perf_counter()
+        tf.train.Checkpoint(iterator=resumed).read(path)
+        next(resumed)
+        resume_seconds.append(time.perf_counter() - start)
+    num_bytes = sum(file.stat().st_size for file in folder.glob("position*"))
+    return {
+        "save_seconds": round(min(save_seconds), 3),
+        "resume_seconds": round(min(resume_seconds), 3),
+        "saved_megabytes": round(num_bytes / 1e6, 1),
+    }
+
+
+def _fewest_core_seconds(batches: tf.data.Dataset, num_runs: int) -> float:
+    """Returns the processor time, of all threads, of reading a dataset once; the least of some runs."""
+    seconds = []
+    for _ in range(num_runs):
+        start = time.process_time()
+        batches.reduce(tf.constant(0), lambda count, *_: count)
+        seconds.append(time.process_time() - start)
+    return min(seconds)
+
+
+def _training_dataset(files: Sequence[str], kind: str) -> tf.data.Dataset:
+    return training_dataset(
+        files,
+        max_seq_length=MAX_SEQ_LENGTH,
+        batch_size=BATCH_SIZE,
+        masking=_masking(kind),
+        seed=0,
+        num_held_out=NUM_HELD_OUT,
+        shuffle_buffer_size=SHUFFLE_BUFFER_SIZE,
+    )
+
+
+def _masking(kind: str) -> MaskingConfig:
+    is_word = ~np.isin(np.arange(VOCAB_SIZE), SPECIAL_IDS)
+    return MaskingConfig(
+        mask_prob=0.15,
+        max_predictions_per_seq=19,
+        mask_id=MASK_ID,
+        special_ids=SPECIAL_IDS,
+        is_continuation=np.random.default_rng(0).random(VOCAB_SIZE) < CONTINUATION_SHARE,
+        random_token_counts=is_word.astype(np.int64),
+        **KINDS[kind],
+    )
+
+
+def _write_files(folder: Path) -> list[str]:
+    paths = [folder / f"pretrain_data.tfrecord-{number}-of-{NUM_FILES}" for number in range(NUM_FILES)]
+    for path in paths:
+        write_records(path, [_examples(NUM_RECORDS_PER_FILE)])
+    return [str(path) for path in paths]
+
+
+def _examples(num_examples: int) -> PackedExamples:
+    """Returns full examples of two segments of random words."""
+    lengths = np.full(num_examples, MAX_SEQ_LENGTH, np.int32)
+    input_ids = np.random.default_rng(0).integers(FIRST_WORD_ID, VOCAB_SIZE, (num_examples, MAX_SEQ_LENGTH), np.int32)
+    input_ids[:, 0] = CLS_ID
+    input_ids[:, [MAX_SEQ_LENGTH // 2 - 1, -1]] = SEP_ID
+    return PackedExamples(input_ids=input_ids, first_lengths=lengths // 2, lengths=lengths)
+
+
+def _measurements(arguments: argparse.Namespace) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Yields the measurements that the command line asks for, as functions of num_runs."""
+    if "build" in arguments.parts:
+        settings = {name: getattr(arguments, name) for name in ("corpus_dir", "vocab_file", "num_processes")}
+        yield functools.partial(measure_build, **settings)
+    for part, measure in (("masking", measure_masking), ("parsing", measure_parsing), ("input", measure_input)):
+        for kind in arguments.masking if part in arguments.parts else ():
+            yield functools.partial(measure, kind)
+
+
 def main() -> None:
     """Measures what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus-dir", type=Path, required=True, help="folder of text to build records of")
-    parser.add_argument("--vocab-file", type=Path, required=True, help="its vocabulary")
-    parser.add_argument("--num-processes", type=int, default=2, help="processes that share the work (%(default)s)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, help="what to measure (all; build only with a corpus)")
+    parser.add_argument("--masking", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of masking (all)")
+    parser.add_argument("--corpus-dir", type=Path, help="folder of text to build records of")
+    parser.add_argument("--vocab-file", type=Path, help="its vocabulary")
+    parser.add_argument("--num-processes", type=int, default=2, help="processes that build (%(default)s)")
     parser.add_argument("--num-runs", type=int, default=5, help="runs a measurement is the best of (%(default)s)")
     arguments = parser.parse_args()
+    has_corpus = arguments.corpus_dir is not None and arguments.vocab_file is not None
+    arguments.parts = arguments.parts or (PARTS if has_corpus else PARTS[1:])
+    if "build" in arguments.parts and not has_corpus:
+        parser.error("building is measured on a corpus: give --corpus-dir and --vocab-file")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    print(json.dumps({"device": "cpu", **measure_build(**vars(arguments))}), flush=True)
+    for measure in _measurements(arguments):
+        print(json.dumps({"device": "cpu", **measure(num_runs=arguments.num_runs)}), flush=True)
 
 
 if __name__ == "__main__":
