@@ -18,8 +18,10 @@ from electra_span.training import make_train_step
 from pretrain.losses import LossWeights, joint_losses
 from pretrain.model import build_model, make_loss_function
 from pretrain.objective import corrupt_batch
+from pretrain.train import evaluate, train
 from scripts.describe_model import run_parameters
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
+from tests.tiny_run import tiny_config, write_tiny_data
 
 SHARING = ("shared", "generator_untied", "gdes", "encoder")
 TYPES = {
@@ -169,3 +171,24 @@ def test_described_parameters_are_those_of_the_built_model(embedding_sharing, em
     )
     num_parameters = sum(math.prod(variable.shape) for variable in model.variables)
     assert run_parameters(config)["all trained"] == num_parameters
+
+
+def test_a_run_with_disentangled_compositional_embeddings_goes_on_publishes_and_is_evaluated(tmp_path):
+    data_dir = write_tiny_data(tmp_path / "data")
+    hparams = {
+        "embedding_sharing": "gdes",
+        "embedding_type": "compositional",
+        "save_checkpoints_steps": 2,
+        "xla": False,
+    }
+    for num_train_steps in (2, 4):
+        train(tiny_config(data_dir, num_train_steps=num_train_steps, **hparams))
+    config = tiny_config(data_dir, do_train=False, do_eval=True, **hparams)
+    assert evaluate(config)["step"] == 4
+    generator, discriminator = (
+        load_pretrained(f"{config.model_dir}/{name}") for name in ("generator", "discriminator")
+    )
+    assert discriminator.config == config.discriminator_encoder()
+    tables = [model.encoder.embeddings.words.full_table().numpy() for model in (generator, discriminator)]
+    assert np.any(tables[0] != tables[1])
+    assert np.abs(tables[0] - tables[1]).max() < 0.5 * np.abs(tables[0]).max()
