@@ -30,5 +30,7 @@ class MaskedBatch(NamedTuple):
     span_left: tf.Tensor  # int32 [B, N], the position before the first of the span each one is in; 0: there is none
     span_right: tf.Tensor  # int32 [B, N], the position behind the last of the span; 0: there is none
     span_offset: tf.Tensor  # int32 [B, N], distance from the span's first position, from 0 on
-    span_weights: tf.Tensor  # float32 [B, N], 1 where both neighbours are real, not special and not chosen, else 0
+    # float32 [B, N], 1 where both neighbours are real, not special and not chosen, and span_offset is below the longest
+    # span's length; else 0
+    span_weights: tf.Tensor
     sampling_uniforms: tf.Tensor  # float32 [B, N] in [0, 1), by which the generator's predictions are sampled

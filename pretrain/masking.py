@@ -64,6 +64,7 @@ def mask_tokens(examples: PretrainingExamples, *, seed: tf.Tensor, config: Maski
     original_ids = tf.where(chosen.is_used, tf.gather(examples.input_ids, chosen.positions, batch_dims=1), 0)
     new_ids = _replace(original_ids, chosen, replace_seed, token_seed, config)
     left, right, span_weights = span_boundaries(chosen, candidates)
+    span_weights *= tf.cast(chosen.offsets < config.max_span_length, tf.float32)
     return MaskedBatch(
         input_ids=examples.input_ids,
         masked_input_ids=_add_at(examples.input_ids, chosen.positions, new_ids - original_ids),

@@ -94,7 +94,7 @@ def most_in_spans(size: int, longest: int) -> int:
     return max((length + most_in_spans(size - length - 1, longest) for length in lengths), default=0)
 
 
-def check_boundaries(batch: MaskedBatch, row: int, ids: list[int], spans: list[range]) -> None:
+def check_boundaries(batch: MaskedBatch, row: int, ids: list[int], spans: list[range], longest: int) -> None:
     """Asserts that a row's span fields tell of these spans, which hold the chosen positions in order."""
     length = batch.input_ids.shape[1]
     members = {position for span in spans for position in span}
@@ -104,7 +104,7 @@ def check_boundaries(batch: MaskedBatch, row: int, ids: list[int], spans: list[r
         left, right = span.start - 1, span.stop
         weight = float(left in readable and right in readable)
         sides = (max(left, 0), right if right < length else 0)
-        expected += [(*sides, offset, weight) for offset in range(len(span))]
+        expected += [(*sides, offset, weight * (offset < longest)) for offset in range(len(span))]
     fields = (batch.span_left[row], batch.span_right[row], batch.span_offset[row], batch.span_weights[row])
     num_slots = len(fields[0])
     assert list(zip(*fields, strict=True)) == expected + [(0, 0, 0, 0)] * (num_slots - len(expected))

@@ -66,7 +66,7 @@ def check_row(batch: MaskedBatch, row: int, ids: list[int], config: MaskingConfi
     chosen_here = [position for span in spans for position in span]
     assert sorted(set(chosen_here)) == chosen_here
     assert all(candidates_of(ids)[position] for position in chosen_here)
-    check_boundaries(batch, row, ids, spans)
+    check_boundaries(batch, row, ids, spans, config.max_span_length)
     wanted = wanted_of(ids, config)
     if config.masking == "token":
         assert len(chosen_here) == wanted
