@@ -94,7 +94,11 @@ class ElectraEncoder(keras.layers.Layer):
         segment_ids = tf.zeros_like(input_ids) if segment_ids is None else segment_ids
         packing = (skip_padding if self.skips_padding else keep_all)(input_mask)
         num_seeds = 1 + len(self.blocks)
-        seeds = None if dropout_seed is None else tf.random.experimental.stateless_split(dropout_seed, num=num_seeds)
+        seeds = (
+            None
+            if dropout_seed is None
+            else tf.random.experimental.stateless_split(dropout_seed, num=num_seeds, alg="philox")
+        )
 
         x = self._embed(input_ids, segment_ids, packing, None if seeds is None else seeds[0])
         mask_bias = tf.cast(1 - input_mask, tf.float32)[:, None, None, :] * _PADDING_BIAS  # [B, 1, 1, L]

@@ -31,7 +31,7 @@ class ElectraGenerator(keras.Model):
                 encoder.config,
                 encoder.embeddings,
                 max_span_length=max_span_length,
-                name="span_predictions",
+                name="generator_span_predictions",
                 dtype=encoder.dtype_policy,
             )
             self.span_head.build()
@@ -74,7 +74,10 @@ class ElectraDiscriminator(keras.Model):
         self.span_head = None
         if max_span_length:
             self.span_head = SpanReplacedTokenHead(
-                encoder.config, max_span_length=max_span_length, name="span_predictions", dtype=encoder.dtype_policy
+                encoder.config,
+                max_span_length=max_span_length,
+                name="discriminator_span_predictions",
+                dtype=encoder.dtype_policy,
             )
             self.span_head.build()
         self.built = True

@@ -108,6 +108,9 @@ class AdamW(tf.Module):
         compile_from: float = math.inf,
     ) -> None:
         super().__init__()
+        paths = [variable.path for variable in variables]
+        if len(set(paths)) < len(paths):
+            raise ValueError(f"variables must have paths of their own. Received: {paths}")
         self._trained = [variable.value for variable in variables]
         self._rates = [rate_of(variable.path) for variable in variables]
         self._decays = [weight_decay_rate * is_decayed(variable.path) for variable in variables]

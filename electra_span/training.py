@@ -175,8 +175,8 @@ def _accumulate(
 def _seed_of(seed: int, step: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     """Returns the stateless seed [2] of one part of one step."""
     of_run = tf.constant([seed, 0], tf.int32)
-    of_step = tf.random.experimental.stateless_fold_in(of_run, step)
-    return tf.random.experimental.stateless_fold_in(of_step, part)
+    of_step = tf.random.experimental.stateless_fold_in(of_run, step, alg="philox")
+    return tf.random.experimental.stateless_fold_in(of_step, part, alg="philox")
 
 
 def _all_finite(sums: Sums) -> tf.Tensor:

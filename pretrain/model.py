@@ -206,4 +206,4 @@ def make_loss_function(
 
 def _split(seed: tf.Tensor) -> tf.Tensor:
     """Returns two seeds [2, 2] made from one."""
-    return tf.random.experimental.stateless_split(seed, num=2)
+    return tf.random.experimental.stateless_split(seed, num=2, alg="philox")

@@ -94,7 +94,9 @@ _BLOCK_NORM = (
 )
 _DISCRIMINATOR = "discriminator_predictions"
 _GENERATOR = "generator_predictions"
-_SPAN_HEAD = "span_predictions"
+_SPAN_DISCRIMINATOR = "discriminator_span_predictions"
+_SPAN_GENERATOR = "generator_span_predictions"
+_HEADS = (_DISCRIMINATOR, _GENERATOR, _SPAN_DISCRIMINATOR, _SPAN_GENERATOR)
 
 Modules = tuple[str, str, str]
 
@@ -133,14 +135,15 @@ def expected_names(model_class: ModelClass, config: EncoderConfig, max_span_leng
 def relative_path(variable: keras.Variable) -> str:
     """Returns a variable's path below its model: without the encoder's own name in front."""
     first, _, rest = variable.path.partition("/")
-    return variable.path if first in (_DISCRIMINATOR, _GENERATOR, _SPAN_HEAD) else rest
+    return variable.path if first in _HEADS else rest
 
 
 def _span_head_names(model_class: ModelClass, config: EncoderConfig, max_span_length: int) -> Iterator[Name]:
     """Yields the names of a span head's variables, which neither the original nor transformers has."""
+    is_discriminator = issubclass(model_class, ElectraDiscriminator)
 
     def modules(name: str) -> Modules:
-        path = f"{_SPAN_HEAD}/{name}"
+        path = f"{_SPAN_DISCRIMINATOR if is_discriminator else _SPAN_GENERATOR}/{name}"
         return path, path, path.replace("/", ".")
 
     hidden_size = config.hidden_size
@@ -148,7 +151,7 @@ def _span_head_names(model_class: ModelClass, config: EncoderConfig, max_span_le
     for index, width in enumerate((2 * hidden_size + OFFSET_SIZE, hidden_size)):
         yield from _dense(modules(f"boundary/dense_{index}"), (width, hidden_size))
         yield from _norm(modules(f"boundary/norm_{index}"), hidden_size)
-    if issubclass(model_class, ElectraDiscriminator):
+    if is_discriminator:
         yield from _dense(modules("prediction"), (hidden_size, 1))
         return
     if config.embedding_size != hidden_size:

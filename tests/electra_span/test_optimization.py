@@ -137,3 +137,8 @@ def test_every_variable_of_a_model_is_in_the_decay_table():
     undecayed = {variable.path.rpartition("/")[2] for variable in variables if not is_decayed(variable.path)}
     assert undecayed == {"bias", "gamma", "beta", "output_bias"}
     assert isinstance(variables[0], keras.Variable)
+
+
+def test_two_variables_of_one_path_are_an_error():
+    with pytest.raises(ValueError, match="paths of their own"):
+        AdamW([_Named("a/kernel", [1.0]), _Named("a/kernel", [2.0])], weight_decay_rate=0.01)

@@ -1,14 +1,20 @@
 """SBGO and SBPO in the objective: what replacements are drawn from, what is minimised, what is reported."""
 
+import json
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from electra_span.pretrained import load_pretrained
 from pretrain.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
 from pretrain.metrics import area_under_curve, metric_sums, summarize
 from pretrain.model import build_model, make_loss_function
 from pretrain.objective import Detection, HeadLogits, Predictions, corrupt_batch, replacement_proposal
+from pretrain.train import train
 from tests.tiny_models import TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
+from tests.tiny_run import tiny_config, write_tiny_data
 
 WEIGHTS = LossWeights(gen=1.0, disc=50.0, sbgo=0.7, sbpo=30.0)
 MAX_SPAN_LENGTH = 4
@@ -153,3 +159,22 @@ def test_compiled_parts_and_skipped_padding_change_no_span_loss(batch, options):
         loss, sums = make_loss_function(_span_model(**chosen), weights=WEIGHTS)(batch, batch, None)
         losses.append([loss, sums["sbgo_loss"], sums["sbpo_loss"]])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+def test_spanelectra_trains_reports_all_heads_and_is_published_with_them(tmp_path):
+    data_dir = write_tiny_data(tmp_path / "data")
+    spans = {"masking": "span", "max_span_length": MAX_SPAN_LENGTH, "sbgo_weight": 1.0, "sbpo_weight": 50.0}
+    train(tiny_config(data_dir, "span", **spans, num_train_steps=4, log_steps=2, xla=False))
+    model_dir = data_dir / "models" / "span"
+    numbers = json.loads((model_dir / "train_log.jsonl").read_text().splitlines()[-1])
+    for name in ("sbgo_loss", "sbgo_accuracy", "sbpo_loss", "disc_auc", "sbpo_auc", "disc_mean_auc"):
+        assert math.isfinite(numbers[name]), name
+    expected = numbers["mlm_loss"] + numbers["sbgo_loss"] + 50 * (numbers["disc_loss"] + numbers["sbpo_loss"])
+    assert numbers["total_loss"] == pytest.approx(expected, rel=1e-5)
+    for name in ("generator", "discriminator"):
+        assert load_pretrained(model_dir / name).max_span_length == MAX_SPAN_LENGTH
+
+
+def test_both_span_heads_have_variables_of_their_own_names():
+    paths = [variable.path for variable in _span_model().variables]
+    assert len(set(paths)) == len(paths)
