@@ -94,17 +94,16 @@ class ElectraEncoder(keras.layers.Layer):
         segment_ids = tf.zeros_like(input_ids) if segment_ids is None else segment_ids
         packing = (skip_padding if self.skips_padding else keep_all)(input_mask)
         num_seeds = 1 + len(self.blocks)
-        seeds = (
-            None
-            if dropout_seed is None
-            else tf.random.experimental.stateless_split(dropout_seed, num=num_seeds, alg="philox")
-        )
+        seeds: list[tf.Tensor | None] = [None] * num_seeds
+        if dropout_seed is not None:
+            seeds = tf.unstack(
+                tf.random.experimental.stateless_split(dropout_seed, num=num_seeds, alg="philox"), num=num_seeds
+            )
 
-        x = self._embed(input_ids, segment_ids, packing, None if seeds is None else seeds[0])
+        x = self._embed(input_ids, segment_ids, packing, seeds[0])
         mask_bias = tf.cast(1 - input_mask, tf.float32)[:, None, None, :] * _PADDING_BIAS  # [B, 1, 1, L]
         states = [x]
-        for index, block in enumerate(self.blocks):
-            seed = None if seeds is None else seeds[1 + index]
+        for block, seed in zip(self.blocks, seeds[1:], strict=True):
             states.append(block(states[-1], mask_bias=mask_bias, packing=packing, dropout_seed=seed))
         return [packing.unpack(state) for state in states]
 
