@@ -182,6 +182,7 @@ def describe(config: PretrainingConfig, execution: Execution, timing: dict[str, 
         "precision": execution.dtype,
         "xla": "step" if execution.compile_step else "kernels" if execution.compile_kernels else "none",
         "model_size": config.model_size,
+        "preset": config.preset,
         "max_seq_length": config.max_seq_length,
         "batch_size": config.train_batch_size,
         "flops_per_second": flops / timing["step_seconds"],
@@ -195,6 +196,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-size", default="small")
+    parser.add_argument("--preset", help="as the hparam; the sizes of a step stay those of the other flags")
     parser.add_argument("--max-seq-length", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--precision", default="auto", help="as the hparam")
@@ -219,6 +221,7 @@ def main() -> None:
         "train_batch_size": arguments.batch_size,
         "precision": arguments.precision,
         "xla": xla,
+        "preset": arguments.preset,
     }
     config = PretrainingConfig.from_hparams(model_name="benchmark", data_dir="", hparams=hparams)
     execution = resolve_execution(config.precision, config.xla)
