@@ -78,19 +78,9 @@ def make_train_step(
         compile_step: have XLA compile forward and backward pass as a whole.
         loss_scale: for float16.
     """
-    trained = [variable.value for variable in variables]
-    num_parts = strategy.num_replicas_in_sync * num_accumulation_steps
-
+    gradients_of = _make_gradient_function(loss_function, variables, compile_step=compile_step)
     norm_of = tf.function(tf.linalg.global_norm, jit_compile=compile_step, autograph=False)
-
-    @tf.function(jit_compile=compile_step, autograph=False)
-    def gradients_of(part: Any, whole: Any, part_seed: tf.Tensor, scale: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(trained)
-            loss, sums = loss_function(part, whole, part_seed)
-            scaled = loss * scale
-        gradients = tape.gradient(scaled, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+    num_parts = strategy.num_replicas_in_sync * num_accumulation_steps
 
     def replica_step(batch: Any, step: tf.Tensor, scale: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, Sums]:
         context = tf.distribute.get_replica_context()
@@ -119,6 +109,24 @@ def make_train_step(
         return StepResult(is_finite, {name: tf.where(is_finite, value, 0.0) for name, value in sums.items()})
 
     return train_step
+
+
+def _make_gradient_function(
+    loss_function: LossFunction, variables: Sequence[keras.Variable], *, compile_step: bool
+) -> Callable[..., tuple[list[tf.Tensor], Sums]]:
+    """Returns a function of (part, whole, seed, scale) that gives gradients times scale, and the reported sums."""
+    trained = [variable.value for variable in variables]
+
+    @tf.function(jit_compile=compile_step, autograph=False)
+    def gradients_of(part: Any, whole: Any, part_seed: tf.Tensor, scale: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(trained)
+            loss, sums = loss_function(part, whole, part_seed)
+            scaled = loss * scale
+        gradients = tape.gradient(scaled, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
+
+    return gradients_of
 
 
 def make_evaluation_step(

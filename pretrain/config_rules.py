@@ -1,5 +1,6 @@
 """What the hparams of pretraining may be, alone and together. Imports no TensorFlow."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -89,10 +90,22 @@ def check_values(config: Any) -> None:
             raise HparamError(f"{name} is not available yet; set it to false. Received: true")
 
 
+# Whether something is possible, the hparams it is about, and the rule.
+_Rule = tuple[bool, tuple[str, ...], str]
+
+
 def check_pairs(config: Any) -> None:
     """Raises HparamError for values of a PretrainingConfig that are not possible together."""
+    groups = (_rules_of_the_run, _rules_of_masking, _rules_of_embeddings, _rules_of_objectives, _rules_of_stages)
+    for possible, names, rule in itertools.chain.from_iterable(group(config) for group in groups):
+        if not possible:
+            received = ", ".join(f"{name}={json.dumps(getattr(config, name))}" for name in names)
+            raise HparamError(f"{', '.join(names)}: {rule}. Received: {received}")
+
+
+def _rules_of_the_run(config: Any) -> tuple[_Rule, ...]:
     max_position_embeddings = config.discriminator_encoder().max_position_embeddings
-    rules = (
+    return (
         (
             config.do_train != config.do_eval,
             ("do_train", "do_eval"),
@@ -104,6 +117,16 @@ def check_pairs(config: Any) -> None:
             f"must be at most max_position_embeddings, {max_position_embeddings}; raise it in model_hparam_overrides",
         ),
         (
+            config.train_batch_size % config.gradient_accumulation_steps == 0,
+            ("train_batch_size", "gradient_accumulation_steps"),
+            "the batch must be a multiple of the steps it is accumulated in",
+        ),
+    )
+
+
+def _rules_of_masking(config: Any) -> tuple[_Rule, ...]:
+    return (
+        (
             config.max_predictions_per_seq <= config.max_seq_length,
             ("max_predictions_per_seq", "max_seq_length"),
             "no more tokens can be masked than a sequence has",
@@ -114,20 +137,15 @@ def check_pairs(config: Any) -> None:
             'it is about spans; leave it out, or set masking to "span"',
         ),
         (
-            config.replace_probs[1] > 0 or config.random_tokens == "uniform",
+            config.replace_probs[1] > 0 or config.training_mode == "discriminator" or config.random_tokens == "uniform",
             ("random_tokens", "replace_probs"),
             "no token is replaced by a random one; leave random_tokens out, or give random tokens a share",
         ),
-        (
-            config.train_batch_size % config.gradient_accumulation_steps == 0,
-            ("train_batch_size", "gradient_accumulation_steps"),
-            "the batch must be a multiple of the steps it is accumulated in",
-        ),
-        (
-            config.electra_objective or not config.uniform_generator,
-            ("uniform_generator", "electra_objective"),
-            "without a discriminator there is nothing to replace tokens for; set one of them to the other value",
-        ),
+    )
+
+
+def _rules_of_embeddings(config: Any) -> tuple[_Rule, ...]:
+    return (
         (
             config.untied_generator or not config.untied_generator_embeddings,
             ("untied_generator_embeddings", "untied_generator"),
@@ -149,6 +167,16 @@ def check_pairs(config: Any) -> None:
             ("compositional_operation", "compositional_num_buckets", "embedding_type"),
             'these are about compositional embeddings; leave them out, or set embedding_type to "compositional"',
         ),
+    )
+
+
+def _rules_of_objectives(config: Any) -> tuple[_Rule, ...]:
+    return (
+        (
+            config.electra_objective or not config.uniform_generator,
+            ("uniform_generator", "electra_objective"),
+            "without a discriminator there is nothing to replace tokens for; set one of them to the other value",
+        ),
         (
             (config.gen_weight + config.sbgo_weight if config.has_generator else 0)
             + (config.disc_weight + config.sbpo_weight if config.has_discriminator else 0)
@@ -166,6 +194,11 @@ def check_pairs(config: Any) -> None:
             ("sbgo_weight", "uniform_generator", "training_mode"),
             "it is an objective of the generator, and there is none; set it to 0",
         ),
+    )
+
+
+def _rules_of_stages(config: Any) -> tuple[_Rule, ...]:
+    return (
         (
             config.training_mode == "joint" or (config.electra_objective and not config.uniform_generator),
             ("training_mode", "electra_objective", "uniform_generator"),
@@ -187,7 +220,3 @@ def check_pairs(config: Any) -> None:
             "must be two numbers of steps, [generator's, discriminator's]",
         ),
     )
-    for possible, names, rule in rules:
-        if not possible:
-            received = ", ".join(f"{name}={json.dumps(getattr(config, name))}" for name in names)
-            raise HparamError(f"{', '.join(names)}: {rule}. Received: {received}")

@@ -120,8 +120,7 @@ def build_model(
         sbpo_span_length: longest span of the discriminator's span head; 0 for none.
         generator_prediction: see `pretrain.objective.predict`.
         draws_alone, freezes_generator: see `PretrainingModel`.
-        compile_kernels: see `ElectraEncoder`.
-        skips_padding: see `ElectraEncoder`.
+        compile_kernels, skips_padding: see `ElectraEncoder`.
         dtype: a Keras dtype policy.
     """
     build_encoder = functools.partial(
