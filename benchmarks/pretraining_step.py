@@ -33,11 +33,10 @@ from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.training import StepResult, make_train_step
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
-from pretrain.losses import LossWeights
 from pretrain.masking import MaskingConfig
-from pretrain.model import build_model, make_loss_function
-from pretrain.objective import corrupt_batch
+from pretrain.model import make_loss_function
 from pretrain.records import input_files, write_records
+from pretrain.run import build_configured_model, loss_weights
 
 _PEER = Path(__file__).with_name("peer_transformers.py")
 # Of BERT's vocabulary, which the random records follow.
@@ -51,16 +50,7 @@ def make_step(config: PretrainingConfig, execution: Execution) -> TrainStep:
     """Returns the train step of a configuration, as pretraining runs it."""
     strategy = make_strategy()
     with strategy.scope():
-        model = build_model(
-            config.discriminator_encoder(),
-            config.generator_encoder(),
-            corrupt=corrupt_batch,
-            sbgo_span_length=config.max_span_length if config.sbgo_weight else 0,
-            sbpo_span_length=config.max_span_length if config.sbpo_weight else 0,
-            compile_kernels=execution.compile_kernels,
-            skips_padding=execution.skips_padding,
-            dtype=execution.dtype,
-        )
+        model = build_configured_model(config, execution, None)
         optimizer = AdamW(
             model.trainable_variables,
             weight_decay_rate=config.weight_decay_rate,
@@ -68,9 +58,7 @@ def make_step(config: PretrainingConfig, execution: Execution) -> TrainStep:
         )
     loss_function = make_loss_function(
         model,
-        weights=LossWeights(
-            gen=config.gen_weight, disc=config.disc_weight, sbgo=config.sbgo_weight, sbpo=config.sbpo_weight
-        ),
+        weights=loss_weights(config),
         compile_kernels=execution.compile_kernels,
     )
     rate = functools.partial(

@@ -58,13 +58,13 @@ class Run:
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
         with self.strategy.scope():
-            self.model = _build_model(config, self.execution, self._masking.random_token_counts)
+            self.model = build_configured_model(config, self.execution, self._masking.random_token_counts)
             generator, discriminator = self.model.generator, self.model.discriminator
             if config.generator_checkpoint and generator is not None and discriminator is not None:
                 start_from_generator(generator, discriminator, config.generator_checkpoint)
         self._loss_function = make_loss_function(
             self.model,
-            weights=_loss_weights(config),
+            weights=loss_weights(config),
             compile_kernels=self.execution.compile_kernels,
         )
         self.evaluation_step = make_evaluation_step(
@@ -146,7 +146,7 @@ class Run:
 
     def summarize(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
         """Returns the reported numbers of some sums."""
-        return summarize(sums, weights=_loss_weights(self.config))
+        return summarize(sums, weights=loss_weights(self.config))
 
     def _check_folder(self) -> None:
         """Raises HparamError where the folder holds a run of another configuration."""
@@ -197,14 +197,21 @@ def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
     return tokenizer
 
 
-def _loss_weights(config: PretrainingConfig) -> LossWeights:
+def loss_weights(config: PretrainingConfig) -> LossWeights:
+    """Returns the weights of a configuration's losses."""
     return LossWeights(gen=config.gen_weight, disc=config.disc_weight, sbgo=config.sbgo_weight, sbpo=config.sbpo_weight)
 
 
-def _build_model(
+def build_configured_model(
     config: PretrainingConfig, execution: Execution, random_token_counts: np.ndarray | None
 ) -> PretrainingModel:
-    """Returns the model of a configuration."""
+    """Returns the networks of a configuration.
+
+    Args:
+        config: the effective configuration.
+        execution: how they are computed.
+        random_token_counts: int64 [V], how often each id is drawn where nothing generates replacements.
+    """
     corrupt: Corrupt = functools.partial(
         corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct
     )
