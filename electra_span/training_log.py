@@ -131,7 +131,9 @@ class TrainingLog:
 _SHOWN = {
     "total_loss": ("loss", ".3f"),
     "mlm_loss": ("mlm", ".3f"),
+    "sbgo_loss": ("sbgo", ".3f"),
     "disc_loss": ("disc", ".4f"),
+    "sbpo_loss": ("sbpo", ".4f"),
     "sampled_mlm_accuracy": ("sampled", ".1%"),
     "replaced_rate": ("replaced", ".1%"),
     "disc_auc": ("auc", ".3f"),
