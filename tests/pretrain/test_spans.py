@@ -146,6 +146,16 @@ def test_rows_of_the_papers_size_keep_the_rules(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_crowded_rows_keep_the_rules(kind):
+    words = np.random.default_rng(2).integers(5, VOCAB_SIZE, (40, 126)).tolist()
+    rows = [[CLS, *row, SEP] for row in words]
+    config = config_for(kind, 0.4, 51)  # so crowded that spans placed without care would touch in most rows
+    batch = mask(examples_of(rows, 128), config)
+    for row, ids in enumerate(rows):
+        check_row(batch, row, ids, config)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_without_candidates_gets_no_predictions(kind):
     batch = mask(examples_of([[], [CLS, SEP], [CLS]], 5), config_for(kind, 0.5, 4))
     for name in ("positions", "ids", "weights"):
