@@ -47,10 +47,12 @@ KINDS: dict[str, dict[str, Any]] = {
 def measure_build(*, corpus_dir: Path, vocab_file: Path, num_processes: int, num_runs: int) -> dict[str, Any]:
     """Returns the speed of building the records of a corpus, in tokens of its text.
 
-    Start-up of the processes, the time to build the records of a single line, is told apart and left out of the speed.
+    Start-up, the time that the processes take to build the records of a line each, is told apart and left out of the
+    speed. A long line of blanks makes each file large enough for every process to get one from the start.
     """
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "text").write_text("One line.\n", encoding="utf-8")
+        for index in range(num_processes):
+            Path(folder, f"text{index}").write_text("One line.\n" + " " * 2**20 + "\n", encoding="utf-8")
         start_seconds, _ = _fastest_build(Path(folder), vocab_file, num_processes, num_runs)
     seconds, manifest = _fastest_build(corpus_dir, vocab_file, num_processes, num_runs)
     return {
