@@ -58,7 +58,7 @@ class PretrainingConfig:
         None, "of two_stage, the steps of each stage; null: half of num_train_steps each"
     )
     generator_checkpoint: str | None = _hparam(
-        None, "of two_stage, the folder of a published generator to take in place of the first stage"
+        None, "of two_stage, the folder of a published generator to start from in place of the first stage"
     )
     electra_objective: bool = _hparam(True, "generator and discriminator; false: masked LM only, as BERT")
     electric_objective: bool = _hparam(False, "not available yet")

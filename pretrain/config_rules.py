@@ -23,7 +23,8 @@ _LARGEST_SEED = 2**31 - 1
 # that hold examples out of training, what they come to (`num_held_out`) is compared.
 MAY_CHANGE = frozenset({
     "model_name", "data_dir", "model_dir", "pretrain_tfrecords", "eval_tfrecords", "vocab_file", "results_txt",
-    "results_pkl", "do_train", "do_eval", "debug", "preset", "num_train_steps", "num_eval_steps", "num_eval_examples",
+    "results_pkl", "generator_checkpoint", "do_train", "do_eval", "debug", "preset", "num_train_steps",
+    "num_eval_steps", "num_eval_examples",
     "eval_batch_size", "eval_every_steps", "log_steps", "save_checkpoints_steps", "keep_checkpoint_max", "precision",
     "xla", "iterations_per_loop", "use_tpu", "num_tpu_cores", "tpu_job_name", "tpu_name", "tpu_zone", "gcp_project",
 })  # fmt: skip

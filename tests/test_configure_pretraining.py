@@ -104,6 +104,14 @@ def test_two_stages_are_two_runs():
     assert (alone.num_train_steps, alone.generator_checkpoint) == (40, "g")
 
 
+def test_two_stages_go_on_in_a_folder_that_was_moved():
+    hparams = {"training_mode": "two_stage", "num_train_steps": 100}
+    moved = PretrainingConfig.from_hparams(model_name="m", data_dir="elsewhere", hparams=hparams)
+    for before, now in zip(configure(**hparams).stages(), moved.stages(), strict=True):
+        assert before.model_dir != now.model_dir
+        assert now.different_settings(before.to_dict()) == []
+
+
 def test_user_wins_over_debug_and_debug_over_preset():
     config = configure(preset="electra-base", debug=True, train_batch_size=2, model_hparam_overrides={"hidden_size": 8})
     assert config.train_batch_size == 2
