@@ -18,10 +18,10 @@ import numpy as np
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
+from electra_span.masking import MaskingConfig, mask_tokens
 from pretrain.build import BuildSettings, build_dataset
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
-from pretrain.masking import MaskingConfig, mask_tokens
 from pretrain.records import parse_records, serialize, write_records
 
 PARTS = ("build", "masking", "parsing", "input")

@@ -28,12 +28,12 @@ import tensorflow as tf
 from configure_pretraining import PretrainingConfig
 from electra_span.batches import MaskedBatch
 from electra_span.devices import Execution, make_strategy, resolve_execution
+from electra_span.masking import MaskingConfig
 from electra_span.model_cost import matmul_flops_per_step
 from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.training import StepResult, make_train_step
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
-from pretrain.masking import MaskingConfig
 from pretrain.model import make_loss_function
 from pretrain.records import input_files, write_records
 from pretrain.run import build_configured_model, loss_weights

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
-from pretrain.masking import MaskingConfig, mask_tokens
+from electra_span.masking import MaskingConfig, mask_tokens
 from pretrain.records import RecordError, parse_records
 
 _NUM_OPEN_FILES = 16  # read from in turn, so that neighbours in a file do not fill the shuffle buffer together

@@ -7,8 +7,8 @@ import tensorflow as tf
 from absl import logging
 
 from configure_pretraining import PretrainingConfig
+from electra_span.masking import MaskingConfig
 from electra_span.tokenization import Tokenizer
-from pretrain.masking import MaskingConfig
 from pretrain.records import parse_records
 
 _NUM_COUNTED_EXAMPLES = 100_000

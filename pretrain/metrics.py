@@ -4,9 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
+from electra_span.losses import Losses, LossWeights
+from electra_span.objective import Detection, Predictions
 from electra_span.training import Sums
-from pretrain.losses import Losses, LossWeights
-from pretrain.objective import Detection, Predictions
 
 # The discriminator's logits are counted in bins, of which the AUC is made.
 _NUM_BINS = 1024

@@ -11,12 +11,12 @@ from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.layers.kernels import compiled
 from electra_span.layers.span_heads import Spans
+from electra_span.losses import LossWeights, joint_losses, masked_lm_losses
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.objective import Corrupt, HeadLogits, Predictions, predict
 from electra_span.ops import LARGE_VOCABULARY, gather_positions
 from electra_span.training import Sums
-from pretrain.losses import LossWeights, joint_losses, masked_lm_losses
 from pretrain.metrics import metric_sums
-from pretrain.objective import Corrupt, HeadLogits, Predictions, predict
 
 
 class PretrainingModel(keras.Model):
@@ -25,8 +25,8 @@ class PretrainingModel(keras.Model):
     Args:
         generator: None for replacements drawn uniformly from the vocabulary, or by `corrupt` alone.
         discriminator: None for masked language modelling alone (BERT).
-        corrupt: draws the replacements, see `pretrain.objective`.
-        generator_prediction: see `pretrain.objective.predict`.
+        corrupt: draws the replacements, see `electra_span.objective`.
+        generator_prediction: see `electra_span.objective.predict`.
         draws_alone: `corrupt` takes no proposal.
         freezes_generator: the generator is not trained, and drops nothing out.
     """
@@ -118,7 +118,7 @@ def build_model(
             what its tables differ from the generator's by), "encoder" (one encoder is both).
         sbgo_span_length: longest span of the generator's span head; 0 for none.
         sbpo_span_length: longest span of the discriminator's span head; 0 for none.
-        generator_prediction: see `pretrain.objective.predict`.
+        generator_prediction: see `electra_span.objective.predict`.
         draws_alone, freezes_generator: see `PretrainingModel`.
         compile_kernels, skips_padding: see `ElectraEncoder`.
         dtype: a Keras dtype policy.

@@ -16,16 +16,16 @@ from electra_span.command_line import read_json_file
 from electra_span.config import HparamError
 from electra_span.devices import Execution, is_chief, make_strategy, resolve_execution
 from electra_span.loop import WindowSums
+from electra_span.losses import LossWeights
+from electra_span.objective import Corrupt, corrupt_at_random, corrupt_batch
 from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.tokenization import Tokenizer, load_tokenizer
 from electra_span.training import LossScale, StepResult, make_evaluation_step, make_train_step
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
-from pretrain.losses import LossWeights
 from pretrain.manifest import read_manifest
 from pretrain.masking_settings import make_masking
 from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
-from pretrain.objective import Corrupt, corrupt_at_random, corrupt_batch
 from pretrain.records import check_records, input_files
 from pretrain.stages import start_from_generator
 

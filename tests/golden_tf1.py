@@ -11,8 +11,8 @@ from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig, from_hparams
 from electra_span.convert.names import names_of, relative_path
 from electra_span.convert.tf1 import load_tf1_weights
+from electra_span.objective import Corrupt, Corruption
 from pretrain.model import PretrainingModel, build_model
-from pretrain.objective import Corrupt, Corruption
 
 
 class Recorded(NamedTuple):

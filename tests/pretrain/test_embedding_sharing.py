@@ -12,12 +12,12 @@ from safetensors.numpy import load_file
 from configure_pretraining import PretrainingConfig
 from electra_span.checkpoints import Checkpoints
 from electra_span.devices import make_strategy
+from electra_span.losses import LossWeights, joint_losses
+from electra_span.objective import corrupt_batch
 from electra_span.optimization import AdamW
 from electra_span.pretrained import load_pretrained, save_pretrained
 from electra_span.training import make_train_step
-from pretrain.losses import LossWeights, joint_losses
 from pretrain.model import build_model, make_loss_function
-from pretrain.objective import corrupt_batch
 from pretrain.train import evaluate, train
 from scripts.describe_model import run_parameters
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch

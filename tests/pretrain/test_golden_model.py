@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from electra_span.losses import LossWeights, joint_losses
+from electra_span.objective import replacement_logits
 from electra_span.ops import share_of_mean
-from pretrain.losses import LossWeights, joint_losses
-from pretrain.objective import replacement_logits
 from tests.golden_tf1 import read_variant, recorded_corruption, recorded_model, tf1_names
 
 VARIANTS = ("small", "base", "small_pp", "tied", "untied_embeddings", "uniform", "mlm")

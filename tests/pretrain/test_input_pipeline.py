@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
+from electra_span.masking import MaskingConfig, mask_tokens
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
-from pretrain.masking import MaskingConfig, mask_tokens
 from pretrain.records import RecordError
 
 L, B, N = 11, 8, 3

@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
-from pretrain.losses import LossWeights, joint_losses
+from electra_span.losses import LossWeights, joint_losses
+from electra_span.objective import Corruption, Detection, Predictions, corrupt_batch
 from pretrain.metrics import area_under_curve, metric_sums, summarize
 from pretrain.model import build_model
-from pretrain.objective import Corruption, Detection, Predictions, corrupt_batch
 from tests.golden_tf1 import no_spans
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
 

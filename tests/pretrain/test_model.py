@@ -10,11 +10,11 @@ import tensorflow as tf
 from configure_pretraining import PretrainingConfig
 from electra_span.checkpoints import Checkpoints
 from electra_span.config import EncoderConfig
+from electra_span.losses import LossWeights, joint_losses
+from electra_span.objective import corrupt_batch
 from electra_span.ops import share_of_mean
 from electra_span.pretrained import load_pretrained, save_pretrained
-from pretrain.losses import LossWeights, joint_losses
 from pretrain.model import build_model
-from pretrain.objective import corrupt_batch
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
 
 

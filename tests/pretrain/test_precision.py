@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from electra_span.losses import LossWeights
+from electra_span.objective import corrupt_batch
 from electra_span.optimization import AdamW
 from electra_span.training import LossScale, make_train_step
-from pretrain.losses import LossWeights
 from pretrain.model import build_model, make_loss_function
-from pretrain.objective import corrupt_batch
 from tests.tiny_models import TINY, TINY_GENERATOR, tiny_batch
 
 NUM_STEPS = 200

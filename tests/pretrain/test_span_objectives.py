@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from electra_span.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
+from electra_span.objective import Detection, HeadLogits, Predictions, corrupt_batch, replacement_proposal
 from electra_span.pretrained import load_pretrained
-from pretrain.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
 from pretrain.metrics import area_under_curve, metric_sums, summarize
 from pretrain.model import build_model, make_loss_function
-from pretrain.objective import Detection, HeadLogits, Predictions, corrupt_batch, replacement_proposal
 from pretrain.train import train
 from tests.tiny_models import TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
 from tests.tiny_run import tiny_config, write_tiny_data

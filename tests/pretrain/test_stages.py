@@ -9,8 +9,8 @@ from safetensors.numpy import load_file
 from electra_span.convert.names import relative_path
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.objective import corrupt_at_random
 from electra_span.pretrained import save_pretrained
-from pretrain.objective import corrupt_at_random
 from pretrain.stages import GeneratorCheckpointError, start_from_generator
 from pretrain.train import train
 from tests.tiny_models import MASK, TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch

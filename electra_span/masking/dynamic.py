@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
-from pretrain.slots import ChosenPositions
-from pretrain.spans import choose_spans, geometric_probs
-from pretrain.words import choose_words
+from electra_span.masking.slots import ChosenPositions
+from electra_span.masking.spans import choose_spans, geometric_probs
+from electra_span.masking.words import choose_words
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
+from electra_span.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
+from electra_span.objective import Corruption, Detection, Predictions, corrupt_batch
 from electra_span.ops import share_of_mean
 from electra_span.pretrained import load_pretrained
-from pretrain.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
 from pretrain.model import build_model
-from pretrain.objective import Corruption, Detection, Predictions, corrupt_batch
 from tests.tiny_models import TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
 
 WEIGHTS = LossWeights(gen=1.0, disc=50.0)

@@ -10,9 +10,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 
 from electra_span.batches import MaskedBatch
-from pretrain.masking import MaskingConfig, draw_tokens, mask_tokens
-from pretrain.spans import choose_spans, draw_lengths, geometric_probs
-from tests.pretrain.masking_reference import (
+from electra_span.masking.dynamic import MaskingConfig, draw_tokens, mask_tokens
+from electra_span.masking.spans import choose_spans, draw_lengths, geometric_probs
+from tests.electra_span.masking.masking_reference import (
     CLS,
     IS_CONTINUATION,
     MASK,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pretrain.slots import ChosenPositions, fill_slots, pack_key, rows_of, unpack_key
+from electra_span.masking.slots import ChosenPositions, fill_slots, pack_key, rows_of, unpack_key
 
 _NO_WORD = -1  # as a key: sorted behind all words, and larger than any count
 _EARLY_WORDS, _EARLY_WORDS_PER_POSITION = 6.0, 1.25  # about how many words of a row are sorted at first

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pretrain.objective import Corruption, HeadLogits, corrupt_batch, predict, replacement_logits
+from electra_span.objective import Corruption, HeadLogits, corrupt_batch, predict, replacement_logits
 from tests.tiny_models import VOCABULARY, tiny_batch
 
 VOCAB_SIZE = len(VOCABULARY)

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
-from pretrain.masking import MaskingConfig, mask_tokens
+from electra_span.masking import MaskingConfig, mask_tokens
 
 PAD, UNK, CLS, SEP, MASK = 0, 1, 2, 3, 4
 SPECIAL_IDS = (PAD, CLS, SEP, MASK)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
+from electra_span.objective import Predictions
 from electra_span.ops import share_of_mean
-from pretrain.objective import Predictions
 
 
 def masked_lm_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

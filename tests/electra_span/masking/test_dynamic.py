@@ -9,8 +9,14 @@ import tensorflow as tf
 from hypothesis import given, settings
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
-from pretrain.masking import MaskingConfig, candidate_positions, choose_positions, mask_tokens, num_predictions
-from tests.pretrain.masking_reference import (
+from electra_span.masking.dynamic import (
+    MaskingConfig,
+    candidate_positions,
+    choose_positions,
+    mask_tokens,
+    num_predictions,
+)
+from tests.electra_span.masking.masking_reference import (
     CLS,
     FIRST_WORD,
     MASK,

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from pretrain.slots import ChosenPositions, fill_slots, rows_of
-from pretrain.words import Words, find_words
+from electra_span.masking.slots import ChosenPositions, fill_slots, rows_of
+from electra_span.masking.words import Words, find_words
 
 
 class _Stretches(NamedTuple):
