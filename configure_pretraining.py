@@ -18,6 +18,7 @@ from electra_span.config import (
     checked_hparams,
     widths_by_rule,
 )
+from electra_span.model_cost import Network
 from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values, masking_by_rule, sharing_by_rule
 from pretrain.recipes import DEBUG, PRESETS
 
@@ -221,11 +222,15 @@ class PretrainingConfig:
                 f"generator_hidden_size={self.generator_hidden_size}, generator_layers={self.generator_layers}"
             ) from None
 
-    def networks(self) -> tuple[tuple[EncoderConfig, str], ...]:
-        """Returns what a step runs: encoders with their heads, "masked_lm" or "discriminator"."""
-        generator = ((self.generator_encoder(), "masked_lm"),) if self.has_generator else ()
-        discriminator = ((self.discriminator_encoder(), "discriminator"),) if self.has_discriminator else ()
-        return generator + discriminator
+    def networks(self) -> tuple[Network, ...]:
+        """Returns what a step runs."""
+        networks: tuple[Network, ...] = ()
+        if self.has_generator:
+            is_trained = self.training_mode != "two_stage"
+            networks += (Network(self.generator_encoder(), "masked_lm", self.sbgo_weight > 0, is_trained),)
+        if self.has_discriminator:
+            networks += (Network(self.discriminator_encoder(), "discriminator", self.sbpo_weight > 0),)
+        return networks
 
     @property
     def has_generator(self) -> bool:

@@ -1,6 +1,6 @@
 """Parameters and floating-point operations of encoders, by arithmetic on their configs alone.
 
-A network here is an encoder with a head, "masked_lm" or "discriminator". Two counts of operations are kept apart:
+Two counts of operations are kept apart:
 
 * `training_flops` follows the convention of the ELECTRA paper's published figures (Clark et al. 2020, appendix on
   FLOPs): every elementwise operation counts, looking a token up counts as a product with a one-hot vector, the
@@ -11,10 +11,26 @@ A network here is an encoder with a head, "masked_lm" or "discriminator". Two co
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from electra_span.config import EncoderConfig
+from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
 
-Network = tuple[EncoderConfig, str]
+
+class Network(NamedTuple):
+    """What a step runs: an encoder with its heads.
+
+    Attributes:
+        config: the encoder's.
+        head: "masked_lm" or "discriminator".
+        has_span_head: whether it has the span boundary objective's head, too.
+        is_trained: False where it runs forward only.
+    """
+
+    config: EncoderConfig
+    head: str
+    has_span_head: bool = False
+    is_trained: bool = True
+
 
 # Operations an element costs, in the convention of the published figures.
 _DROPOUT = 4
@@ -56,8 +72,10 @@ def training_flops(networks: Sequence[Network], *, seq_length: int, num_sequence
         seq_length: tokens a sequence, padding included.
         num_sequences: sequences trained on, batch size times steps.
     """
-    forward = sum(_forward_flops_per_token(config, head, seq_length) for config, head in networks)
-    return 2 * forward * seq_length * num_sequences
+    per_token = sum(
+        (2 if network.is_trained else 1) * _forward_flops_per_token(network, seq_length) for network in networks
+    )
+    return per_token * seq_length * num_sequences
 
 
 def matmul_flops_per_step(
@@ -71,17 +89,20 @@ def matmul_flops_per_step(
         seq_length: tokens a sequence, padding included.
         num_predictions: masked positions a sequence, empty slots included.
     """
-    forward = 0
-    for config, head in networks:
+    operations = 0
+    for config, head, has_span_head, is_trained in networks:
         embedding, hidden = config.embedding_size, config.hidden_size
         projection = 0 if embedding == hidden else 2 * embedding * hidden
         layer = _layer_products(config, seq_length)
-        forward += seq_length * (projection + config.num_hidden_layers * layer)
+        forward = seq_length * (projection + config.num_hidden_layers * layer)
         if head == "discriminator":
             forward += seq_length * (2 * hidden * hidden + 2 * hidden)
         if head == "masked_lm":
             forward += num_predictions * (2 * hidden * embedding + _vocabulary_products(config))
-    return 3 * batch_size * forward
+        if has_span_head:
+            forward += num_predictions * _span_head_products(config, head)
+        operations += (3 if is_trained else 1) * forward
+    return batch_size * operations
 
 
 def _dense(num_inputs: int, num_outputs: int) -> int:
@@ -98,6 +119,16 @@ def _vocabulary_products(config: EncoderConfig) -> int:
     return 2 * _word_parameters(config)
 
 
+def _span_head_products(config: EncoderConfig, head: str) -> int:
+    """Returns the operations of a span head's products, a predicted position."""
+    hidden, embedding = config.hidden_size, config.embedding_size
+    boundary = 2 * hidden * (2 * hidden + SPAN_OFFSET_SIZE) + 2 * hidden * hidden
+    if head == "discriminator":
+        return boundary + 2 * hidden
+    projection = 0 if embedding == hidden else 2 * embedding * hidden
+    return boundary + projection + _vocabulary_products(config)
+
+
 def _word_parameters(config: EncoderConfig) -> int:
     return sum(rows * width for name, (rows, width) in config.embedding_tables.items() if name.startswith("word_"))
 
@@ -110,13 +141,15 @@ def _layer_products(config: EncoderConfig, seq_length: int) -> int:
     return 2 * (weights + attention)
 
 
-def _forward_flops_per_token(config: EncoderConfig, head: str, seq_length: int) -> float:
+def _forward_flops_per_token(network: Network, seq_length: int) -> float:
+    config, head = network.config, network.head
     layers = config.num_hidden_layers * _layer_flops(config, seq_length)
     heads = {
         "discriminator": _discriminator_head_flops(config),
         "masked_lm": _PREDICTED_PROB * _masked_lm_head_flops(config),
     }
-    return _embedding_flops(config, seq_length) + layers + heads[head]
+    span_head = _PREDICTED_PROB * _span_head_flops(config, head) if network.has_span_head else 0
+    return _embedding_flops(config, seq_length) + layers + heads[head] + span_head
 
 
 def _layer_flops(config: EncoderConfig, seq_length: int) -> int:
@@ -153,6 +186,13 @@ def _embedding_flops(config: EncoderConfig, seq_length: int) -> int:
 def _discriminator_head_flops(config: EncoderConfig) -> int:
     hidden = config.hidden_size
     return 2 * hidden * hidden + hidden + _GELU * hidden + 2 * hidden
+
+
+def _span_head_flops(config: EncoderConfig, head: str) -> int:
+    """Returns the operations of one position predicted from its span's boundary."""
+    layers = 2 * (1 + _GELU + _LAYER_NORM) * config.hidden_size
+    loss = (_SOFTMAX + 2) * config.vocab_size if head == "masked_lm" else 0
+    return _span_head_products(config, head) + layers + loss
 
 
 def _masked_lm_head_flops(config: EncoderConfig) -> int:

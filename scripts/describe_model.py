@@ -67,7 +67,7 @@ def describe_run(config: PretrainingConfig) -> list[str]:
 
 def run_parameters(config: PretrainingConfig) -> dict[str, int]:
     """Returns the number of parameters of every part of a pretraining run, sums included, by the part's name."""
-    heads = [head for _, head in config.networks()]
+    heads = [network.head for network in config.networks()]
     has_generator = config.electra_objective and config.untied_generator and "masked_lm" in heads
     encoder = config.discriminator_encoder()
     rows = encoder_parameters(encoder, "discriminator" if "discriminator" in heads else None)

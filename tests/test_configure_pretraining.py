@@ -83,7 +83,7 @@ def test_spanelectra_is_electra_with_spans_and_an_objective_of_their_boundaries_
 
 def test_berts_have_one_network_and_spanbert_its_boundary_objective():
     bert, spanbert = configure(preset="bert-small"), configure(preset="spanbert-base")
-    assert [head for _, head in bert.networks()] == [head for _, head in spanbert.networks()] == ["masked_lm"]
+    assert [network.head for network in bert.networks() + spanbert.networks()] == ["masked_lm", "masked_lm"]
     assert (bert.num_train_steps, spanbert.num_train_steps) == (1_450_000, 2_400_000)
     assert (spanbert.learning_rate, spanbert.train_batch_size, spanbert.max_seq_length) == (1e-4, 256, 512)
     assert (spanbert.masking, spanbert.span_whole_words, spanbert.sbgo_weight) == ("span", True, 1.0)
@@ -234,7 +234,7 @@ def test_generator_embeddings_of_its_own_are_as_wide_as_it_is():
     ],
 )
 def test_networks_are_those_the_objective_needs(hparams, heads):
-    assert [head for _, head in configure(**hparams).networks()] == heads
+    assert [network.head for network in configure(**hparams).networks()] == heads
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 import keras
 
-from electra_span.config import EncoderConfig
-from electra_span.layers.span_heads import OFFSET_SIZE
+from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 
 Model = ElectraDiscriminator | ElectraGenerator
@@ -147,8 +146,8 @@ def _span_head_names(model_class: ModelClass, config: EncoderConfig, max_span_le
         return path, path, path.replace("/", ".")
 
     hidden_size = config.hidden_size
-    yield Name(*modules("boundary/position_embeddings"), (max_span_length, OFFSET_SIZE))
-    for index, width in enumerate((2 * hidden_size + OFFSET_SIZE, hidden_size)):
+    yield Name(*modules("boundary/position_embeddings"), (max_span_length, SPAN_OFFSET_SIZE))
+    for index, width in enumerate((2 * hidden_size + SPAN_OFFSET_SIZE, hidden_size)):
         yield from _dense(modules(f"boundary/dense_{index}"), (width, hidden_size))
         yield from _norm(modules(f"boundary/norm_{index}"), hidden_size)
     if is_discriminator:

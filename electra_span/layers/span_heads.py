@@ -9,12 +9,10 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from electra_span.config import EncoderConfig
+from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.kernels import bias_gelu
 from electra_span.ops import gather_positions
-
-OFFSET_SIZE = 200  # width of the embedding of a position in its span, SpanBERT's
 
 
 class Spans(NamedTuple):
@@ -63,11 +61,11 @@ class SpanBoundaryStates(keras.layers.Layer):
         """Creates the weights; they do not depend on input_shape."""
         self.position_embeddings = self.add_weight(
             name="position_embeddings",
-            shape=(self.max_span_length, OFFSET_SIZE),
+            shape=(self.max_span_length, SPAN_OFFSET_SIZE),
             initializer=_initializer(self.config),
         )
         hidden_size = self.config.hidden_size
-        for layer, width in zip(self._dense_layers, (2 * hidden_size + OFFSET_SIZE, hidden_size), strict=True):
+        for layer, width in zip(self._dense_layers, (2 * hidden_size + SPAN_OFFSET_SIZE, hidden_size), strict=True):
             layer.build((None, width))
         for layer in self._norms:
             layer.build((None, hidden_size))

@@ -4,7 +4,7 @@ import pytest
 
 from configure_pretraining import PretrainingConfig
 from electra_span.config import EncoderConfig
-from electra_span.model_cost import count_parameters, matmul_flops_per_step, training_flops
+from electra_span.model_cost import Network, count_parameters, matmul_flops_per_step, training_flops
 
 GENERATORS = {"small": {"hidden_size": 64}, "base": {"hidden_size": 256}, "large": {"hidden_size": 256}}
 
@@ -85,7 +85,7 @@ def test_products_with_compositional_words_are_one_a_word_or_one_a_row(operation
     compositional = {"embedding_type": "compositional", "compositional_num_buckets": 5}
     configs = [EncoderConfig(**sizes), EncoderConfig(**sizes, **compositional, compositional_operation=operation)]
     full, ours = (
-        matmul_flops_per_step([(config, "masked_lm")], batch_size=2, seq_length=11, num_predictions=3)
+        matmul_flops_per_step([Network(config, "masked_lm")], batch_size=2, seq_length=11, num_predictions=3)
         for config in configs
     )
     assert full - ours == 3 * 2 * 3 * 2 * (37 * 6 - products)
@@ -117,9 +117,28 @@ def test_matmul_flops_are_those_of_each_product():
     masked_lm = product(predictions, hidden, embedding) + product(predictions, embedding, vocab)
     discriminator = product(length, hidden, hidden) + product(length, hidden, 1)
     flops = matmul_flops_per_step(
-        [(config, "masked_lm"), (config, "discriminator")],
+        [Network(config, "masked_lm"), Network(config, "discriminator")],
         batch_size=batch,
         seq_length=length,
         num_predictions=predictions,
     )
     assert flops == 3 * batch * (2 * encoder + masked_lm + discriminator)
+
+
+def test_span_heads_cost_their_products_and_a_frozen_network_its_forward_pass_alone():
+    batch, predictions, hidden, embedding, vocab = 2, 3, 12, 6, 37
+    config = EncoderConfig(vocab_size=vocab, embedding_size=embedding, hidden_size=hidden, num_attention_heads=4)
+
+    def flops(*network):
+        return matmul_flops_per_step([Network(config, *network)], batch_size=batch, seq_length=11, num_predictions=3)
+
+    boundary = 2 * predictions * ((2 * hidden + 200) * hidden + hidden * hidden)
+    sbgo = boundary + 2 * predictions * (hidden * embedding + embedding * vocab)
+    assert flops("masked_lm", True) - flops("masked_lm") == 3 * batch * sbgo
+    assert flops("discriminator", True) - flops("discriminator") == 3 * batch * (boundary + 2 * predictions * hidden)
+    assert 3 * flops("masked_lm", True, False) == flops("masked_lm", True)
+    published = [
+        training_flops([Network(config, "masked_lm", *rest)], seq_length=11, num_sequences=1)
+        for rest in ((), (True,), (True, False))
+    ]
+    assert published[0] < published[1] == 2 * published[2]
