@@ -3,7 +3,7 @@
 from typing import Any
 
 # What SpanElectra adds to ELECTRA: spans, and an objective of their boundaries on both sides.
-_SPAN_OBJECTIVES: dict[str, Any] = {"masking": "span", "sbgo_weight": 1.0, "sbpo_weight": 50.0}
+SPAN_OBJECTIVES: dict[str, Any] = {"masking": "span", "sbgo_weight": 1.0, "sbpo_weight": 50.0}
 
 # The recipes of Clark et al. 2020, table 6 (electra-*, bert-small) and Joshi et al. 2020, section 4 (spanbert-base).
 # What a recipe leaves out is the class default.
@@ -30,7 +30,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "learning_rate": 1e-4, "num_warmup_steps": 10_000, "num_train_steps": 2_400_000, "train_batch_size": 256,
     },
 }  # fmt: skip
-PRESETS |= {f"span{name}": {**PRESETS[name], **_SPAN_OBJECTIVES} for name in ("electra-small", "electra-base")}
+PRESETS |= {f"span{name}": {**PRESETS[name], **SPAN_OBJECTIVES} for name in ("electra-small", "electra-base")}
 
 # What `debug` sets: a model and a run small enough to try anything in seconds, as in the original.
 DEBUG: dict[str, Any] = {
