@@ -11,8 +11,9 @@ from electra_span.layers.kernels import compiled_kernels, plain_kernels
 from electra_span.layers.packing import Packing, keep_all, skip_padding
 from electra_span.layers.transformer import TransformerBlock
 from electra_span.layers.word_tables import Table
+from electra_span.ops import split_seed
 
-_PADDING_BIAS = -10000.0  # the original's; its exponential is exactly 0 in float32
+_HIDDEN_BIAS = -10000.0  # the original's; its exponential is exactly 0 in float32
 
 
 class ElectraEncoder(keras.layers.Layer):
@@ -21,6 +22,8 @@ class ElectraEncoder(keras.layers.Layer):
     Args:
         config: sizes, dropout rates, initialisation.
         embeddings: the embedding layer to use, shared with another encoder; by default one of its own.
+        direction: what a token attends to: all tokens ("both"), itself and those before it ("left_to_right"), or itself
+            and those behind it ("right_to_left").
         bases: tables that those of an embedding layer of its own are trained as differences from; see `Embeddings`.
         compile_kernels: compile elementwise functions by XLA, one loop each; for training on a CPU.
         skips_padding: compute on real tokens only, and return zeros at padding; shapes inside are then not static.
@@ -31,13 +34,14 @@ class ElectraEncoder(keras.layers.Layer):
         config: EncoderConfig,
         embeddings: Embeddings | None = None,
         *,
+        direction: str = "both",
         bases: Mapping[str, Table] | None = None,
         compile_kernels: bool = False,
         skips_padding: bool = False,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        self.config, self.skips_padding = config, skips_padding
+        self.config, self.direction, self.skips_padding = config, direction, skips_padding
         self.embeddings = embeddings or Embeddings(config, bases, name="embeddings", dtype=self.dtype_policy)
         self.embeddings_project = None
         if config.embedding_size != config.hidden_size:
@@ -93,19 +97,22 @@ class ElectraEncoder(keras.layers.Layer):
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         segment_ids = tf.zeros_like(input_ids) if segment_ids is None else segment_ids
         packing = (skip_padding if self.skips_padding else keep_all)(input_mask)
-        num_seeds = 1 + len(self.blocks)
-        seeds: list[tf.Tensor | None] = [None] * num_seeds
-        if dropout_seed is not None:
-            seeds = tf.unstack(
-                tf.random.experimental.stateless_split(dropout_seed, num=num_seeds, alg="philox"), num=num_seeds
-            )
+        seeds = split_seed(dropout_seed, 1 + len(self.blocks))
 
-        x = self._embed(input_ids, segment_ids, packing, seeds[0])
-        mask_bias = tf.cast(1 - input_mask, tf.float32)[:, None, None, :] * _PADDING_BIAS  # [B, 1, 1, L]
-        states = [x]
+        states = [self._embed(input_ids, segment_ids, packing, seeds[0])]
+        mask_bias = self._mask_bias(input_mask)
         for block, seed in zip(self.blocks, seeds[1:], strict=True):
             states.append(block(states[-1], mask_bias=mask_bias, packing=packing, dropout_seed=seed))
         return [packing.unpack(state) for state in states]
+
+    def _mask_bias(self, input_mask: tf.Tensor) -> tf.Tensor:
+        """Returns what is added to attention scores: float32 [B, 1, 1, L], or [B, 1, L, L] where one side is read."""
+        is_hidden = tf.equal(input_mask, 0)[:, None, None, :]  # [B, 1, 1, L]
+        if self.direction != "both":
+            places = tf.range(tf.shape(input_mask)[1])
+            ahead = places[None, :] - places[:, None]  # [L, L], from the token that reads to the one that is read
+            is_hidden |= (ahead > 0) if self.direction == "left_to_right" else (ahead < 0)  # [B, 1, L, L]
+        return tf.where(is_hidden, _HIDDEN_BIAS, 0.0)
 
     def _embed(
         self, input_ids: tf.Tensor, segment_ids: tf.Tensor, packing: Packing, dropout_seed: tf.Tensor | None

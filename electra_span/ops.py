@@ -11,6 +11,13 @@ import tensorflow as tf
 LARGE_VOCABULARY = 2**17
 
 
+def split_seed(seed: tf.Tensor | None, num: int) -> list[tf.Tensor | None]:
+    """Returns that many seeds int32 [2] made from one; as many times None from None."""
+    if seed is None:
+        return [None] * num
+    return tf.unstack(tf.random.experimental.stateless_split(seed, num=num, alg="philox"), num=num)
+
+
 def gather_positions(states: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
     """Returns the vectors of states [B, L, H] at positions [B, N]: [B, N, H]."""
     return tf.gather(states, positions, batch_dims=1)

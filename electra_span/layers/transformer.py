@@ -50,7 +50,8 @@ class TransformerBlock(keras.layers.Layer):
 
         Args:
             x: the packed tokens [T, H].
-            mask_bias: float32 [B, 1, 1, L], added to the attention scores: 0, or far below it where a token is padding.
+            mask_bias: float32 [B, 1, 1, L] or [B, 1, L, L], added to the attention scores: 0, or far below it where the
+                token of the last axis is not to be read.
             packing: where the T tokens stand in [B, L].
             dropout_seed: int32 [2], or None for no dropout.
         """
