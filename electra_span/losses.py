@@ -5,17 +5,19 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch
+from electra_span.batches import MaskedBatch, PretrainingExamples
+from electra_span.masking.dynamic import candidate_positions
 from electra_span.objective import Predictions
 from electra_span.ops import share_of_mean
+from electra_span.schedules import Schedule, value_at
 
 
 def masked_lm_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Returns the negative log-likelihood of each label: float32 [B, N].
+    """Returns the negative log-likelihood of each label: float32, of the labels' shape.
 
     Args:
-        logits: float32 [B, N, V].
-        labels: int32 [B, N].
+        logits: float32 [B, N, V] or [B, L, V].
+        labels: int32 [B, N] or [B, L].
     """
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
@@ -31,19 +33,23 @@ def replaced_token_losses(logits: tf.Tensor, is_replaced: tf.Tensor) -> tf.Tenso
 
 
 class LossWeights(NamedTuple):
-    """What each mean loss counts in the total.
+    """What each mean loss counts in the total; numbers where losses are added up.
 
     Attributes:
-        gen: masked LM (MLM), the generator's.
+        gen: masked LM (MLM), the generator's, or cloze where it predicts every token.
         disc: replaced token detection (RTD), the discriminator's.
         sbgo: span boundary generative objective, the generator's span head's.
         sbpo: span boundary predictive objective, the discriminator's span head's.
     """
 
-    gen: float = 1.0
-    disc: float = 50.0
-    sbgo: float = 0.0
-    sbpo: float = 0.0
+    gen: Schedule = 1.0
+    disc: Schedule = 50.0
+    sbgo: Schedule = 0.0
+    sbpo: Schedule = 0.0
+
+    def at(self, step: tf.Tensor) -> "LossWeights":
+        """Returns the weights in force at a step, integer []."""
+        return LossWeights(*(value_at(weight, step) for weight in self))
 
 
 class Losses(NamedTuple):
@@ -54,6 +60,8 @@ class Losses(NamedTuple):
         mlm: float32 [B, N], of each masked position; None without a generator.
         disc: float32 [B, L], of each token; None without a discriminator.
         sbgo, sbpo: float32 [B, N], of each masked position; None without the head.
+        cloze: float32 [B, L], of each token; None where the generator predicts masked ones only.
+        cloze_weights: float32 [B, L], 1 at what a cloze model learns to predict, tokens that are not special; or None.
     """
 
     total: tf.Tensor
@@ -61,6 +69,8 @@ class Losses(NamedTuple):
     disc: tf.Tensor | None = None
     sbgo: tf.Tensor | None = None
     sbpo: tf.Tensor | None = None
+    cloze: tf.Tensor | None = None
+    cloze_weights: tf.Tensor | None = None
 
 
 def joint_losses(
@@ -70,6 +80,7 @@ def joint_losses(
     *,
     weights: LossWeights,
     cross_entropy: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] = masked_lm_losses,
+    special_ids: tuple[int, ...] = (),
 ) -> Losses:
     """Returns a part's share in the loss of the whole batch: over all parts they add up to the batch's mean.
 
@@ -81,14 +92,19 @@ def joint_losses(
         whole: the batch of one update.
         weights: of the mean losses.
         cross_entropy: `masked_lm_losses`, or a compiled form of it.
+        special_ids: ids that a generator which predicts every token does not learn to predict.
 
     The means of the span objectives run over the masked positions whose span has both outer boundaries.
 
     Source: Clark et al. 2020, section 2; the discriminator's mean runs over all tokens, [CLS] and [SEP] among them.
     """
     total = tf.zeros([])
-    mlm = disc = sbgo = sbpo = None
-    if predictions.mlm_logits is not None:
+    mlm = disc = sbgo = sbpo = cloze = cloze_weights = None
+    if predictions.cloze_logits is not None:
+        cloze, cloze_weights = cross_entropy(predictions.cloze_logits, part.input_ids), _ordinary(part, special_ids)
+        total += weights.gen * share_of_mean(cloze, cloze_weights, _ordinary(whole, special_ids))
+        mlm = tf.gather(cloze, part.masked_lm_positions, batch_dims=1)  # [B, N]
+    elif predictions.mlm_logits is not None:
         mlm = cross_entropy(predictions.mlm_logits, part.masked_lm_ids)
         total += weights.gen * share_of_mean(mlm, part.masked_lm_weights, whole.masked_lm_weights)
     if predictions.span_logits is not None:
@@ -102,4 +118,10 @@ def joint_losses(
             is_replaced = tf.gather(corruption.is_replaced, part.masked_lm_positions, batch_dims=1)  # [B, N]
             sbpo = replaced_token_losses(span_logits, is_replaced)
             total += weights.sbpo * share_of_mean(sbpo, part.span_weights, whole.span_weights)
-    return Losses(total, mlm, disc, sbgo, sbpo)
+    return Losses(total, mlm, disc, sbgo, sbpo, cloze, cloze_weights)
+
+
+def _ordinary(batch: MaskedBatch, special_ids: tuple[int, ...]) -> tf.Tensor:
+    """Returns 1 at the tokens of a batch that are not special: float32 [B, L]."""
+    examples = PretrainingExamples(batch.input_ids, batch.segment_ids, batch.input_mask)
+    return tf.cast(candidate_positions(examples, special_ids), tf.float32)

@@ -1,12 +1,18 @@
-"""The two models of ELECTRA as they are published: an encoder with its head."""
+"""The models of ELECTRA as they are published: encoders with their heads."""
+
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from electra_span.batches import MaskedBatch
+from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
+from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.heads import MaskedLMHead, ReplacedTokenHead
-from electra_span.layers.span_heads import SpanMaskedLMHead, SpanReplacedTokenHead
-from electra_span.ops import gather_positions
+from electra_span.layers.span_heads import SpanMaskedLMHead, SpanReplacedTokenHead, Spans
+from electra_span.objective import HeadLogits
+from electra_span.ops import gather_positions, split_seed
 
 
 class ElectraGenerator(keras.Model):
@@ -19,22 +25,13 @@ class ElectraGenerator(keras.Model):
 
     def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.max_span_length = max_span_length
-        self.encoder, self.config = encoder, encoder.config
-        self.head = MaskedLMHead(
-            encoder.config, encoder.embeddings, name="generator_predictions", dtype=encoder.dtype_policy
-        )
-        self.head.build()
+        self.encoder, self.config, self.max_span_length = encoder, encoder.config, max_span_length
+        parts, dtype = (encoder.config, encoder.embeddings), encoder.dtype_policy
+        self.head = _built(MaskedLMHead(*parts, name="generator_predictions", dtype=dtype))
         self.span_head = None
         if max_span_length:
-            self.span_head = SpanMaskedLMHead(
-                encoder.config,
-                encoder.embeddings,
-                max_span_length=max_span_length,
-                name="generator_span_predictions",
-                dtype=encoder.dtype_policy,
-            )
-            self.span_head.build()
+            name = "generator_span_predictions"
+            self.span_head = _built(SpanMaskedLMHead(*parts, max_span_length=max_span_length, name=name, dtype=dtype))
         self.built = True
 
     def call(
@@ -52,9 +49,70 @@ class ElectraGenerator(keras.Model):
         states = self.encoder(
             input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=dropout_seed
         )
-        if positions is not None:
-            states = gather_positions(states, positions)
-        return self.head(states)
+        return self.head(states if positions is None else gather_positions(states, positions))
+
+    def generate(self, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None = None) -> HeadLogits:
+        """Returns what both heads say at the masked positions of a batch, whose masked ids are read."""
+        states = self.encoder(batch.masked_input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed)
+        tokens = self.head(gather_positions(states, batch.masked_lm_positions))
+        return HeadLogits(tokens, _span_logits(self.span_head, states, batch))
+
+
+class TwoTowerGenerator(keras.Model):
+    """Cloze model: two encoders read a row from both ends, and predict each token without having read it.
+
+    Deviation: the original's states at either end of a row come from the row's other end, or from padding, and untied
+    towers embed words apart; here they are zeros, and towers have one embedding layer.
+
+    Args:
+        left_to_right: reads each token and those before it.
+        right_to_left: reads each token and those behind it, with the embedding layer of left_to_right.
+
+    Source: Clark et al. 2020, "Pre-Training Transformers as Energy-Based Cloze Models", section 2.
+    """
+
+    max_span_length = 0
+
+    def __init__(self, left_to_right: ElectraEncoder, right_to_left: ElectraEncoder, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self.left_to_right, self.right_to_left, self.config = left_to_right, right_to_left, left_to_right.config
+        head = MaskedLMHead(
+            self.config,
+            left_to_right.embeddings,
+            num_states=2,
+            name="cloze_predictions",
+            dtype=left_to_right.dtype_policy,
+        )
+        self.head = _built(head)
+        self.built = True
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """The embedding layer of both towers."""
+        return self.left_to_right.embeddings
+
+    def call(
+        self,
+        input_ids: tf.Tensor,
+        input_mask: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+        dropout_seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Returns float32 logits [B, L, V] of each token, given all others of its row.
+
+        The arguments are those of `ElectraEncoder.call`.
+        """
+        input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
+        before, behind = (
+            tower(input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=seed)
+            for tower, seed in zip((self.left_to_right, self.right_to_left), split_seed(dropout_seed, 2), strict=True)
+        )
+        return self.head(surroundings(before, behind, input_mask))
+
+    def generate(self, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None = None) -> HeadLogits:
+        """Returns what the head says at the masked positions of a batch and at all; the original ids are read."""
+        cloze = self(batch.input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed)
+        return HeadLogits(gather_positions(cloze, batch.masked_lm_positions), cloze=cloze)
 
 
 class ElectraDiscriminator(keras.Model):
@@ -67,19 +125,14 @@ class ElectraDiscriminator(keras.Model):
 
     def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.max_span_length = max_span_length
-        self.encoder, self.config = encoder, encoder.config
-        self.head = ReplacedTokenHead(encoder.config, name="discriminator_predictions", dtype=encoder.dtype_policy)
-        self.head.build()
+        self.encoder, self.config, self.max_span_length = encoder, encoder.config, max_span_length
+        config, dtype = encoder.config, encoder.dtype_policy
+        self.head = _built(ReplacedTokenHead(config, name="discriminator_predictions", dtype=dtype))
         self.span_head = None
         if max_span_length:
-            self.span_head = SpanReplacedTokenHead(
-                encoder.config,
-                max_span_length=max_span_length,
-                name="discriminator_span_predictions",
-                dtype=encoder.dtype_policy,
-            )
-            self.span_head.build()
+            name = "discriminator_span_predictions"
+            span_head = SpanReplacedTokenHead(config, max_span_length=max_span_length, name=name, dtype=dtype)
+            self.span_head = _built(span_head)
         self.built = True
 
     def call(
@@ -97,3 +150,49 @@ class ElectraDiscriminator(keras.Model):
             input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=dropout_seed
         )
         return self.head(states)
+
+    def detect(self, input_ids: tf.Tensor, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None = None) -> HeadLogits:
+        """Returns what both heads say about corrupted ids [B, L] of a batch."""
+        states = self.encoder(input_ids, batch.input_mask, batch.segment_ids, dropout_seed=dropout_seed)
+        return HeadLogits(self.head(states), _span_logits(self.span_head, states, batch))
+
+
+def make_two_towers(
+    build_encoder: Callable[..., ElectraEncoder], config: EncoderConfig, embeddings: Embeddings | None = None
+) -> TwoTowerGenerator:
+    """Returns a two-tower generator of encoders that build_encoder makes, `ElectraEncoder` with its options bound.
+
+    Args:
+        build_encoder: takes config, embeddings, direction and name.
+        config: of each tower.
+        embeddings: the embedding layer to use, shared with a discriminator; by default one of its own.
+    """
+    left_to_right = build_encoder(config, embeddings, direction="left_to_right", name="generator_ltr")
+    right_to_left = build_encoder(config, left_to_right.embeddings, direction="right_to_left", name="generator_rtl")
+    return TwoTowerGenerator(left_to_right, right_to_left, name="generator_model", dtype=left_to_right.dtype_policy)
+
+
+def surroundings(before: tf.Tensor, behind: tf.Tensor, input_mask: tf.Tensor) -> tf.Tensor:
+    """Returns for each token the states of its two neighbours, zeros where it has none: [B, L, 2H].
+
+    Args:
+        before: [B, L, H], what is known of each token and those before it.
+        behind: [B, L, H], what is known of each token and those behind it.
+        input_mask: int32 [B, L], 0 at padding, which is no neighbour.
+    """
+    is_token = tf.cast(input_mask, before.dtype)[:, :, tf.newaxis]  # [B, L, 1]
+    left = tf.pad((before * is_token)[:, :-1], [[0, 0], [1, 0], [0, 0]])
+    right = tf.pad((behind * is_token)[:, 1:], [[0, 0], [0, 1], [0, 0]])
+    return tf.concat([left, right], axis=-1)
+
+
+def _built(layer: keras.layers.Layer) -> keras.layers.Layer:
+    layer.build()
+    return layer
+
+
+def _span_logits(span_head: keras.layers.Layer | None, states: tf.Tensor, batch: MaskedBatch) -> tf.Tensor | None:
+    """Returns what a span head says at the masked positions of a batch; None without one."""
+    if span_head is None:
+        return None
+    return span_head(states, Spans(batch.span_left, batch.span_right, batch.span_offset))

@@ -1,9 +1,11 @@
 """The published form of a model: Hugging Face's layout, so that transformers reads ours and we read theirs.
 
-A folder holds config.json, model.safetensors and the tokenizer's files.
+A folder holds config.json, model.safetensors and the tokenizer's files. A two-tower generator, which transformers does
+not know, has a model type of its own there.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -26,7 +28,8 @@ from electra_span.convert.names import (
     relative_path,
 )
 from electra_span.encoder import ElectraEncoder
-from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.layers.embeddings import Embeddings
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
@@ -35,6 +38,7 @@ _VOCABULARIES = _TOKENIZER_FILES[:2]  # either holds one; transformers writes th
 _ARCHITECTURES: Mapping[str, ModelClass] = {
     "ElectraForPreTraining": ElectraDiscriminator,
     "ElectraForMaskedLM": ElectraGenerator,
+    "TwoTowerElectraForMaskedLM": TwoTowerGenerator,
 }
 
 
@@ -61,7 +65,7 @@ def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | 
     their two tables, which `load_pretrained` reads, and as the full one, which transformers reads.
 
     Args:
-        model: an ElectraDiscriminator or ElectraGenerator.
+        model: an ElectraDiscriminator, ElectraGenerator or TwoTowerGenerator.
         tokenizer: its tokenizer, or None to leave that out.
         directory: the folder to write.
 
@@ -84,7 +88,8 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
     """Returns the model of a published folder, with its tokenizer (None where there is none) as `.tokenizer`.
 
     Called as model(input_ids=..., input_mask=..., segment_ids=...), of which the last two may be left out, a
-    discriminator returns float32 logits [B, L] and a generator [B, L, V]; `.encoder(...)` returns [B, L, H].
+    discriminator returns float32 logits [B, L] and a generator [B, L, V]; `.encoder(...)`, which a two-tower generator
+    has not, returns [B, L, H].
 
     Args:
         directory: as `save_pretrained` or transformers wrote it.
@@ -95,13 +100,21 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
     """
     directory = pathlib.Path(directory)
     architecture = _read_config(directory / _CONFIG)
-    model_class, config, max_span_length = architecture
     tensors = _read_tensors(directory / _WEIGHTS, architecture)
-    encoder = ElectraEncoder(config, name="electra", dtype=dtype)
-    model: Model = model_class(encoder, max_span_length=max_span_length, dtype=dtype)
+    model = _make(architecture, dtype)
     for variable in model.variables:
         variable.assign(tensors[relative_path(variable)])
-    model.tokenizer = _read_tokenizer(directory, config)
+    model.tokenizer = _read_tokenizer(directory, architecture.config)
+    return model
+
+
+def _make(architecture: _Architecture, dtype: str) -> Model:
+    """Returns an untrained model."""
+    model_class, config, max_span_length = architecture
+    build_encoder = functools.partial(ElectraEncoder, dtype=dtype)
+    if issubclass(model_class, TwoTowerGenerator):
+        return make_two_towers(build_encoder, config)
+    model: Model = model_class(build_encoder(config, name="electra"), max_span_length=max_span_length, dtype=dtype)
     return model
 
 
@@ -112,7 +125,7 @@ def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -
     for path, tensor in _published_tensors(model).items():
         value = np.asarray(tensor, dtype=np.float32)
         tensors[names[path].hugging_face] = np.ascontiguousarray(value.T if names[path].is_transposed else value)
-    tensors[WORD_EMBEDDINGS] = model.encoder.embeddings.words.full_table().numpy()
+    tensors[WORD_EMBEDDINGS] = _embeddings_of(model).words.full_table().numpy()
     save_file(tensors, directory / _WEIGHTS, metadata={"format": "pt"})
     text = json.dumps(_published_config(model, tokenizer), indent=2, sort_keys=True)
     (directory / _CONFIG).write_text(text + "\n", encoding="utf-8")
@@ -122,10 +135,14 @@ def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -
 
 def _published_tensors(model: Model) -> dict[str, np.ndarray]:
     """Returns the values of a model's variables by their path below it, of embeddings their whole tables."""
-    tables = model.encoder.embeddings.tables
+    tables = _embeddings_of(model).tables
     of_tables = {table.variable.path for table in tables.values()}
     values = {relative_path(each): each.numpy() for each in model.variables if each.path not in of_tables}
     return {**values, **{f"embeddings/{name}": table.whole().numpy() for name, table in tables.items()}}
+
+
+def _embeddings_of(model: Model) -> Embeddings:
+    return (model if isinstance(model, TwoTowerGenerator) else model.encoder).embeddings
 
 
 def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
@@ -151,7 +168,7 @@ def _published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, An
     return {
         **settings,
         "architectures": [architecture],
-        "model_type": "electra",
+        "model_type": "two_tower_electra" if isinstance(model, TwoTowerGenerator) else "electra",
         "dtype": "float32",
         "pad_token_id": 0 if tokenizer is None else tokenizer.pad_id,
         "tie_word_embeddings": True,

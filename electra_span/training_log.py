@@ -131,6 +131,7 @@ class TrainingLog:
 _SHOWN = {
     "total_loss": ("loss", ".3f"),
     "mlm_loss": ("mlm", ".3f"),
+    "cloze_loss": ("cloze", ".3f"),
     "sbgo_loss": ("sbgo", ".3f"),
     "disc_loss": ("disc", ".4f"),
     "sbpo_loss": ("sbpo", ".4f"),

@@ -28,6 +28,9 @@ def metric_sums(predictions: Predictions, losses: Losses, batch: MaskedBatch) ->
     if losses.mlm is not None:
         sums["mlm_loss"] = tf.reduce_sum(weights * losses.mlm)
         sums["mlm_hits"] = _num_hits(predictions.mlm_logits, batch, weights)
+    if losses.cloze is not None:
+        sums["num_cloze"] = tf.reduce_sum(losses.cloze_weights)
+        sums["cloze_loss"] = tf.reduce_sum(losses.cloze_weights * losses.cloze)
     if losses.sbgo is not None or losses.sbpo is not None:
         sums["num_in_spans"] = tf.reduce_sum(batch.span_weights)
     if losses.sbgo is not None:
@@ -48,12 +51,15 @@ def summarize(sums: dict[str, np.ndarray], *, weights: LossWeights) -> dict[str,
         sums: of `metric_sums`, added up over batches.
         weights: of the losses in total_loss.
     """
-    counts = {name: max(float(sums.get(name, 0.0)), 1.0) for name in ("num_masked", "num_tokens", "num_in_spans")}
+    counted = ("num_masked", "num_tokens", "num_in_spans", "num_cloze")
+    counts = {name: max(float(sums.get(name, 0.0)), 1.0) for name in counted}
     numbers, total = {}, 0.0
     if "mlm_loss" in sums:
         numbers["mlm_loss"] = float(sums["mlm_loss"]) / counts["num_masked"]
         numbers["mlm_accuracy"] = float(sums["mlm_hits"]) / counts["num_masked"]
-        total += weights.gen * numbers["mlm_loss"]
+        if "cloze_loss" in sums:
+            numbers["cloze_loss"] = float(sums["cloze_loss"]) / counts["num_cloze"]
+        total += weights.gen * numbers.get("cloze_loss", numbers["mlm_loss"])
     if "sbgo_loss" in sums:
         numbers["sbgo_loss"] = float(sums["sbgo_loss"]) / counts["num_in_spans"]
         numbers["sbgo_accuracy"] = float(sums["sbgo_hits"]) / counts["num_in_spans"]

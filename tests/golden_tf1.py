@@ -82,7 +82,8 @@ def recorded_model(
     config = recorded.meta["config"]
     discriminator = _encoder_config(recorded.meta["bert_config"], config["embedding_size"])
     generator = discriminator
-    if config["electra_objective"]:
+    has_discriminator = config["electra_objective"] or config["electric_objective"]
+    if has_discriminator:
         generator = _encoder_config(recorded.meta["generator_config"], config["embedding_size"])
     if config["untied_generator_embeddings"]:
         generator = _encoder_config(recorded.meta["generator_config"], recorded.meta["generator_config"]["hidden_size"])
@@ -91,7 +92,9 @@ def recorded_model(
         generator,
         corrupt=corrupt or recorded_corruption(recorded.tensors),
         has_generator=not (config["electra_objective"] and config["uniform_generator"]),
-        has_discriminator=config["electra_objective"],
+        has_discriminator=has_discriminator,
+        has_two_towers=config["two_tower_generator"],
+        noise_prob=config["mask_prob"] if config["electric_objective"] else None,
         embedding_sharing=_sharing(config),
         **options,
     )

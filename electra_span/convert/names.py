@@ -6,10 +6,10 @@ from typing import NamedTuple
 import keras
 
 from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
-from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 
-Model = ElectraDiscriminator | ElectraGenerator
-ModelClass = type[ElectraDiscriminator] | type[ElectraGenerator]
+Model = ElectraDiscriminator | ElectraGenerator | TwoTowerGenerator
+ModelClass = type[ElectraDiscriminator] | type[ElectraGenerator] | type[TwoTowerGenerator]
 
 
 class Name(NamedTuple):
@@ -17,7 +17,7 @@ class Name(NamedTuple):
 
     Attributes:
         ours: the variable's path below its model, `relative_path`.
-        tf1: below "electra" or "generator" in a TF1 checkpoint; prediction heads stand at the top level.
+        tf1: below "electra" or "generator" in a TF1 checkpoint; prediction heads and towers stand at the top level.
         hugging_face: in a safetensors file, where dense kernels are transposed.
         shape: the variable's.
     """
@@ -95,7 +95,9 @@ _DISCRIMINATOR = "discriminator_predictions"
 _GENERATOR = "generator_predictions"
 _SPAN_DISCRIMINATOR = "discriminator_span_predictions"
 _SPAN_GENERATOR = "generator_span_predictions"
-_HEADS = (_DISCRIMINATOR, _GENERATOR, _SPAN_DISCRIMINATOR, _SPAN_GENERATOR)
+_CLOZE = "cloze_predictions"
+_HEADS = (_DISCRIMINATOR, _GENERATOR, _SPAN_DISCRIMINATOR, _SPAN_GENERATOR, _CLOZE)
+_TOWERS = ("generator_ltr", "generator_rtl")
 
 Modules = tuple[str, str, str]
 
@@ -113,28 +115,39 @@ def expected_names(model_class: ModelClass, config: EncoderConfig, max_span_leng
         config: of its encoder.
         max_span_length: of its span head; 0 for none.
     """
-    yield from _encoder_names(config)
+    yield from _embedding_names(config)
+    if issubclass(model_class, TwoTowerGenerator):
+        for tower in _TOWERS:
+            yield from (_of_tower(name, tower) for name in _layer_names(config))
+        yield from _masked_lm_names(_CLOZE, config, num_states=2)
+        return
+    yield from _layer_names(config)
     if max_span_length:
         yield from _span_head_names(model_class, config, max_span_length)
-    hidden_size = config.hidden_size
-    if issubclass(model_class, ElectraDiscriminator):
-        dense = (f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}.dense")
-        prediction = (f"{_DISCRIMINATOR}/prediction", f"{_DISCRIMINATOR}/dense_1", f"{_DISCRIMINATOR}.dense_prediction")
-        yield from _dense(dense, (hidden_size, hidden_size))
-        yield from _dense(prediction, (hidden_size, 1))
+    if issubclass(model_class, ElectraGenerator):
+        yield from _masked_lm_names(_GENERATOR, config, num_states=1)
         return
-    dense = (f"{_GENERATOR}/dense", f"{_GENERATOR}/dense", f"{_GENERATOR}.dense")
-    norm = (f"{_GENERATOR}/norm", f"{_GENERATOR}/LayerNorm", f"{_GENERATOR}.LayerNorm")
-    bias = (f"{_GENERATOR}/output_bias", f"{_GENERATOR}/output_bias", "generator_lm_head.bias")
-    yield from _dense(dense, (hidden_size, config.embedding_size))
-    yield from _norm(norm, config.embedding_size)
-    yield Name(*bias, (config.vocab_size,))
+    dense = (f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}.dense")
+    prediction = (f"{_DISCRIMINATOR}/prediction", f"{_DISCRIMINATOR}/dense_1", f"{_DISCRIMINATOR}.dense_prediction")
+    yield from _dense(dense, (config.hidden_size, config.hidden_size))
+    yield from _dense(prediction, (config.hidden_size, 1))
 
 
 def relative_path(variable: keras.Variable) -> str:
-    """Returns a variable's path below its model: without the encoder's own name in front."""
+    """Returns a variable's path below its model: without the encoder's own name in front, if it is the only one."""
     first, _, rest = variable.path.partition("/")
-    return variable.path if first in _HEADS else rest
+    is_of_tower = first in _TOWERS and not rest.startswith("embeddings/")  # which both towers share
+    return variable.path if first in _HEADS or is_of_tower else rest
+
+
+def _masked_lm_names(head: str, config: EncoderConfig, *, num_states: int) -> Iterator[Name]:
+    """Yields the names of the variables of a head of words, which predicts from num_states hidden states."""
+    yield from _dense(
+        (f"{head}/dense", f"{head}/dense", f"{head}.dense"), (num_states * config.hidden_size, config.embedding_size)
+    )
+    yield from _norm((f"{head}/norm", f"{head}/LayerNorm", f"{head}.LayerNorm"), config.embedding_size)
+    bias = "generator_lm_head.bias" if head == _GENERATOR else f"{head}.output_bias"
+    yield Name(f"{head}/output_bias", f"{head}/output_bias", bias, (config.vocab_size,))
 
 
 def _span_head_names(model_class: ModelClass, config: EncoderConfig, max_span_length: int) -> Iterator[Name]:
@@ -158,14 +171,19 @@ def _span_head_names(model_class: ModelClass, config: EncoderConfig, max_span_le
     yield Name(*modules("output_bias"), (config.vocab_size,))
 
 
-def _encoder_names(config: EncoderConfig) -> Iterator[Name]:
-    def sizes(fields: tuple[str, str]) -> tuple[int, int]:
-        return getattr(config, fields[0]), getattr(config, fields[1])
-
+def _embedding_names(config: EncoderConfig) -> Iterator[Name]:
     for table, shape in config.embedding_tables.items():
         theirs = f"embeddings/{_TABLES_ELSEWHERE.get(table, table)}"
         yield Name(f"embeddings/{table}", theirs, f"electra.{theirs.replace('/', '.')}.weight", shape)
     yield from _norm(_EMBEDDING_NORM, config.embedding_size)
+
+
+def _layer_names(config: EncoderConfig) -> Iterator[Name]:
+    """Yields the names of what an encoder has beside its embeddings."""
+
+    def sizes(fields: tuple[str, str]) -> tuple[int, int]:
+        return getattr(config, fields[0]), getattr(config, fields[1])
+
     if config.embedding_size != config.hidden_size:
         yield from _dense(_PROJECTION, (config.embedding_size, config.hidden_size))
     for index in range(config.num_hidden_layers):
@@ -173,6 +191,11 @@ def _encoder_names(config: EncoderConfig) -> Iterator[Name]:
             yield from _dense(_of_layer(modules, index), sizes(fields))
         for modules in _BLOCK_NORM:
             yield from _norm(_of_layer(modules, index), config.hidden_size)
+
+
+def _of_tower(name: Name, tower: str) -> Name:
+    hugging_face = name.hugging_face.replace("electra.", f"{tower}.", 1)
+    return Name(f"{tower}/{name.ours}", f"{tower}/{name.tf1}", hugging_face, name.shape)
 
 
 def _of_layer(modules: Modules, index: int) -> Modules:

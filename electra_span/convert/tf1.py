@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from electra_span.config import UserError
 from electra_span.convert.names import Model, names_of, relative_path
-from electra_span.models import ElectraGenerator
+from electra_span.models import ElectraDiscriminator
 
 
 class ConversionError(UserError):
@@ -16,8 +16,9 @@ class ConversionError(UserError):
 def load_tf1_weights(model: Model, checkpoint: str | pathlib.Path) -> None:
     """Assigns a model's weights from a checkpoint of the original's pretraining.
 
-    A generator's variables stand under "generator" in it, and under "electra" as far as they are shared with the
-    discriminator: its embeddings or, where both are one network, all.
+    A generator's variables stand under "generator" in it, a two-tower generator's under "generator_ltr" and
+    "generator_rtl", and under "electra" as far as they are shared with the discriminator: its embeddings or, where both
+    are one network, all.
 
     Args:
         model: of the checkpoint's sizes.
@@ -31,7 +32,7 @@ def load_tf1_weights(model: Model, checkpoint: str | pathlib.Path) -> None:
     except (tf.errors.OpError, ValueError) as error:
         raise ConversionError(f"{checkpoint}: is not a TensorFlow checkpoint: {error}") from error
     shapes = reader.get_variable_to_shape_map()
-    scopes = ("generator", "electra") if isinstance(model, ElectraGenerator) else ("electra",)
+    scopes = ("electra",) if isinstance(model, ElectraDiscriminator) else ("generator", "electra")
     tf1_names = {name.ours: name.tf1 for name in names_of(model)}
     for variable in model.variables:
         name = tf1_names[relative_path(variable)]

@@ -14,11 +14,12 @@ class MaskedLMHead(keras.layers.Layer):
     Args:
         config: of the encoder.
         embeddings: the encoder's, whose word embeddings serve again.
+        num_states: hidden states, side by side, of which it makes one prediction.
     """
 
-    def __init__(self, config: EncoderConfig, embeddings: Embeddings, **kwargs: object) -> None:
+    def __init__(self, config: EncoderConfig, embeddings: Embeddings, *, num_states: int = 1, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.config, self.embeddings = config, embeddings
+        self.config, self.embeddings, self.num_states = config, embeddings, num_states
         initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
         self.dense = keras.layers.Dense(
             config.embedding_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy
@@ -27,14 +28,14 @@ class MaskedLMHead(keras.layers.Layer):
 
     def build(self, input_shape: object = None) -> None:
         """Creates the weights; they do not depend on input_shape."""
-        self.dense.build((None, self.config.hidden_size))
+        self.dense.build((None, self.num_states * self.config.hidden_size))
         self.norm.build((None, self.config.embedding_size))
         self.output_bias = self.add_weight(
             name="output_bias", shape=(self.config.vocab_size,), initializer="zeros", autocast=False
         )
 
     def call(self, states: tf.Tensor) -> tf.Tensor:
-        """Returns float32 logits [B, N, V] for states [B, N, H]."""
+        """Returns float32 logits [B, N, V] for states [B, N, num_states * H]."""
         x = self.norm(bias_gelu(tf.matmul(states, self.dense.kernel), self.dense.bias))  # [B, N, E]
         logits = self.embeddings.logits(tf.reshape(x, [-1, self.config.embedding_size]))  # [B * N, V]
         shape = [*tf.unstack(tf.shape(states)[:2]), self.config.vocab_size]

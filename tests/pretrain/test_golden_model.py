@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from electra_span import models
 from electra_span.losses import LossWeights, joint_losses
 from electra_span.objective import replacement_logits
 from electra_span.ops import share_of_mean
@@ -50,6 +51,73 @@ def test_hidden_states_equal_the_originals(golden, name):
         states = getattr(model, part).encoder.hidden_states(input_ids, batch.input_mask, batch.segment_ids)
         np.testing.assert_allclose(states[0], expected[f"{part}/embedding_output"], atol=5e-6)
         np.testing.assert_allclose(states[1:], expected[f"{part}/all_layer_outputs"], atol=5e-6)
+
+
+def _roll_as_the_original(before, behind, input_mask):
+    """The original's surroundings: what is shifted out at one end of the block comes in at the other."""
+    return tf.concat([tf.roll(before, 1, axis=1), tf.roll(behind, -1, axis=1)], axis=-1)
+
+
+def _electric(golden, **options):
+    folder, recorded = _variant(golden, "electric")
+    model = recorded_model(recorded, folder / "model.ckpt", **options)
+    predictions = model(recorded.batch)
+    weights = LossWeights(gen=1.0, disc=50.0)
+    losses = joint_losses(predictions, recorded.batch, recorded.batch, weights=weights, special_ids=(101, 102, 103))
+    return recorded, model, predictions, losses
+
+
+def test_towers_equal_the_originals(golden):
+    recorded, model, _, _ = _electric(golden)
+    batch, expected = recorded.batch, recorded.tensors
+    is_real = batch.input_mask.numpy() == 1  # what the original's towers make of padding is a sum with -10,000 in it
+    for name, tower in (("ltr", model.generator.left_to_right), ("rtl", model.generator.right_to_left)):
+        states = tower.hidden_states(batch.input_ids, batch.input_mask, batch.segment_ids)
+        np.testing.assert_allclose(states[0], expected[f"generator_{name}/embedding_output"], atol=5e-6)
+        layers = expected[f"generator_{name}/all_layer_outputs"]
+        np.testing.assert_allclose(np.stack(states[1:])[:, is_real], layers[:, is_real], atol=5e-6)
+
+
+def test_electric_equals_the_original_where_ends_of_rows_are_joined_as_there(golden, monkeypatch):
+    monkeypatch.setattr(models, "surroundings", _roll_as_the_original)
+    with tf.GradientTape() as tape:
+        recorded, model, predictions, losses = _electric(golden)
+    batch, expected, detection = recorded.batch, recorded.tensors, predictions.detection
+    is_real = batch.input_mask.numpy() == 1
+    np.testing.assert_allclose(predictions.cloze_logits[is_real], expected["cloze/logits"][is_real], atol=2e-5)
+    np.testing.assert_array_equal(losses.cloze_weights, expected["cloze/weights"])
+    np.testing.assert_allclose(_mean(losses.cloze, losses.cloze_weights), expected["cloze/loss"], rtol=1e-6)
+    np.testing.assert_allclose(_mean(losses.mlm, batch.masked_lm_weights), expected["mlm/loss"], rtol=1e-6)
+    np.testing.assert_array_equal(detection.corruption.is_replaced, expected["fake/is_fake_tokens"])
+    np.testing.assert_allclose(detection.logits[is_real], expected["disc/logits"][is_real], atol=2e-5)
+    np.testing.assert_allclose(tf.sigmoid(detection.logits)[is_real], expected["disc/probs"][is_real], atol=2e-6)
+    np.testing.assert_allclose(_mean(losses.disc, batch.input_mask), expected["disc/loss"], rtol=1e-6)
+    np.testing.assert_allclose(losses.total, expected["total_loss"], rtol=1e-6)
+    gradients = tape.gradient(losses.total, [variable.value for variable in model.trainable_variables])
+    norm = tf.linalg.global_norm([tf.convert_to_tensor(gradient) for gradient in gradients])
+    np.testing.assert_allclose(norm, expected["grad_global_norm"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"compile_kernels": True, "skips_padding": True}])
+def test_electric_equals_the_original_but_at_the_first_and_last_token(golden, options):
+    recorded, _, predictions, losses = _electric(golden, **options)
+    batch, expected = recorded.batch, recorded.tensors
+    mask = batch.input_mask.numpy()
+    is_inner = (mask * np.roll(mask, 1, axis=1) * np.roll(mask, -1, axis=1) == 1) & (np.arange(mask.shape[1]) % 31 > 0)
+    assert np.all(is_inner[expected["cloze/weights"] == 1])
+    np.testing.assert_allclose(predictions.cloze_logits[is_inner], expected["cloze/logits"][is_inner], atol=2e-5)
+    np.testing.assert_allclose(_mean(losses.cloze, losses.cloze_weights), expected["cloze/loss"], rtol=1e-6)
+    logits = predictions.detection.logits
+    np.testing.assert_allclose(logits[is_inner], expected["disc/logits"][is_inner], atol=2e-5)
+    assert np.abs(logits[~is_inner & (mask == 1)] - expected["disc/logits"][~is_inner & (mask == 1)]).min() > 1e-3
+
+
+def test_a_two_tower_generator_draws_as_the_original(golden):
+    recorded, _, predictions, _ = _electric(golden)
+    tensors, used = recorded.tensors, recorded.batch.masked_lm_weights.numpy() > 0
+    noise = -np.log(-np.log(tensors["random/gumbel_uniform"] + 1e-9) + 1e-9)
+    drawn = np.argmax(predictions.mlm_logits + noise, axis=-1)
+    np.testing.assert_array_equal(drawn[used], tensors["fake/sampled_ids"][used])
 
 
 @pytest.mark.parametrize("name", WITH_GRADIENTS)
