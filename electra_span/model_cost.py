@@ -4,7 +4,8 @@ Two counts of operations are kept apart:
 
 * `training_flops` follows the convention of the ELECTRA paper's published figures (Clark et al. 2020, appendix on
   FLOPs): every elementwise operation counts, looking a token up counts as a product with a one-hot vector, the
-  backward pass costs as much as the forward pass, and 5/32 of the positions are predicted. It compares recipes.
+  backward pass costs as much as the forward pass, and 5/32 of the positions are predicted, by a cloze model all. It
+  compares recipes.
 * `matmul_flops_per_step` counts what the matrix units of a device have to do: matrix products only, lookups are free,
   the backward pass costs twice the forward pass, and positions are predicted as configured. Utilisation is measured
   with it.
@@ -17,11 +18,11 @@ from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
 
 
 class Network(NamedTuple):
-    """What a step runs: an encoder with its heads.
+    """What a step runs: an encoder with its heads, or a cloze model's two.
 
     Attributes:
         config: the encoder's.
-        head: "masked_lm" or "discriminator".
+        head: "masked_lm", "discriminator" or "cloze", which stands on two encoders that share their embeddings.
         has_span_head: whether it has the span boundary objective's head, too.
         is_trained: False where it runs forward only.
     """
@@ -45,7 +46,8 @@ def count_parameters(config: EncoderConfig, head: str | None = None) -> dict[str
 
     Args:
         config: the encoder's.
-        head: "masked_lm" (its output matrix is the word table, not counted again), "discriminator" or None.
+        head: "masked_lm" (its output matrix is the word table, not counted again), "discriminator" or None; for
+            "cloze", its counts are of two encoders with the same embeddings.
     """
     embedding, hidden, intermediate = config.embedding_size, config.hidden_size, config.intermediate_size
     tables = sum(rows * width for rows, width in config.embedding_tables.values())
@@ -54,13 +56,14 @@ def count_parameters(config: EncoderConfig, head: str | None = None) -> dict[str
     layer_norm = 2 * hidden
     parts = {
         "embeddings": tables + 2 * embedding,
-        "embeddings_project": 0 if embedding == hidden else _dense(embedding, hidden),
-        "encoder_layers": config.num_hidden_layers * (attention + feed_forward + 2 * layer_norm),
+        "embeddings_project": 0 if embedding == hidden else _num_encoders(head) * _dense(embedding, hidden),
+        "encoder_layers": _num_encoders(head) * config.num_hidden_layers * (attention + feed_forward + 2 * layer_norm),
     }
     if head == "discriminator":
         parts["discriminator_head"] = _dense(hidden, hidden) + _dense(hidden, 1)
-    if head == "masked_lm":
-        parts["masked_lm_head"] = _dense(hidden, embedding) + 2 * embedding + config.vocab_size
+    if head in ("masked_lm", "cloze"):
+        states = _num_encoders(head) * hidden
+        parts[f"{head}_head"] = _dense(states, embedding) + 2 * embedding + config.vocab_size
     return parts
 
 
@@ -94,15 +97,21 @@ def matmul_flops_per_step(
         embedding, hidden = config.embedding_size, config.hidden_size
         projection = 0 if embedding == hidden else 2 * embedding * hidden
         layer = _layer_products(config, seq_length)
-        forward = seq_length * (projection + config.num_hidden_layers * layer)
+        forward = _num_encoders(head) * seq_length * (projection + config.num_hidden_layers * layer)
         if head == "discriminator":
             forward += seq_length * (2 * hidden * hidden + 2 * hidden)
         if head == "masked_lm":
             forward += num_predictions * (2 * hidden * embedding + _vocabulary_products(config))
+        if head == "cloze":
+            forward += seq_length * (2 * 2 * hidden * embedding + _vocabulary_products(config))
         if has_span_head:
             forward += num_predictions * _span_head_products(config, head)
         operations += (3 if is_trained else 1) * forward
     return batch_size * operations
+
+
+def _num_encoders(head: str | None) -> int:
+    return 2 if head == "cloze" else 1
 
 
 def _dense(num_inputs: int, num_outputs: int) -> int:
@@ -147,9 +156,11 @@ def _forward_flops_per_token(network: Network, seq_length: int) -> float:
     heads = {
         "discriminator": _discriminator_head_flops(config),
         "masked_lm": _PREDICTED_PROB * _masked_lm_head_flops(config),
+        "cloze": _masked_lm_head_flops(config, num_states=2),
     }
     span_head = _PREDICTED_PROB * _span_head_flops(config, head) if network.has_span_head else 0
-    return _embedding_flops(config, seq_length) + layers + heads[head] + span_head
+    encoders = _num_encoders(head) * (_embedding_flops(config, seq_length) + layers)
+    return encoders + heads[head] + span_head
 
 
 def _layer_flops(config: EncoderConfig, seq_length: int) -> int:
@@ -195,10 +206,13 @@ def _span_head_flops(config: EncoderConfig, head: str) -> int:
     return _span_head_products(config, head) + layers + loss
 
 
-def _masked_lm_head_flops(config: EncoderConfig) -> int:
-    """Returns the operations of one predicted token: hidden layer, vocabulary product, softmax and loss."""
+def _masked_lm_head_flops(config: EncoderConfig, *, num_states: int = 1) -> int:
+    """Returns the operations of one token, predicted from num_states hidden states.
+
+    They are those of the hidden layer, the vocabulary product, softmax and loss.
+    """
     embedding, vocab_size = config.embedding_size, config.vocab_size
     bias = embedding
-    hidden_layer = 2 * config.hidden_size * embedding + bias + (_GELU + _LAYER_NORM) * embedding
+    hidden_layer = 2 * num_states * config.hidden_size * embedding + bias + (_GELU + _LAYER_NORM) * embedding
     loss = 2 * vocab_size
     return hidden_layer + _vocabulary_products(config) + _SOFTMAX * vocab_size + loss

@@ -142,3 +142,23 @@ def test_span_heads_cost_their_products_and_a_frozen_network_its_forward_pass_al
         for rest in ((), (True,), (True, False))
     ]
     assert published[0] < published[1] == 2 * published[2]
+
+
+def test_a_cloze_model_costs_two_encoders_and_predicts_every_token():
+    batch, length, vocab, embedding, hidden = 2, 11, 37, 6, 12
+    config = EncoderConfig(vocab_size=vocab, embedding_size=embedding, hidden_size=hidden, num_attention_heads=4)
+
+    def flops(head, num_predictions=3):
+        settings = {"batch_size": batch, "seq_length": length, "num_predictions": num_predictions}
+        return matmul_flops_per_step([Network(config, head)], **settings)
+
+    head = 2 * length * (2 * hidden * embedding + embedding * vocab)
+    assert flops("cloze") == 2 * flops("masked_lm", 0) + 3 * batch * head
+    one, two = (count_parameters(config, name) for name in ("masked_lm", "cloze"))
+    assert two["embeddings"] == one["embeddings"]
+    assert two["encoder_layers"] == 2 * one["encoder_layers"]
+    assert two["cloze_head"] - one["masked_lm_head"] == hidden * embedding
+    published = {
+        name: training_flops([Network(config, name)], seq_length=11, num_sequences=1) for name in ("masked_lm", "cloze")
+    }
+    assert published["cloze"] > 2 * published["masked_lm"]
