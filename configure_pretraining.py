@@ -5,6 +5,7 @@ Names, defaults and meanings are those of the original ELECTRA. Values come from
 """
 
 import dataclasses
+import functools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,16 @@ from electra_span.config import (
     widths_by_rule,
 )
 from electra_span.model_cost import Network
-from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values, masking_by_rule, sharing_by_rule
+from electra_span.schedules import Schedule, values_of
+from pretrain.config_rules import (
+    MAY_CHANGE,
+    check_pairs,
+    check_values,
+    masking_by_rule,
+    objective_by_rule,
+    sharing_by_rule,
+)
+from pretrain.phases import check_phases, ends_of, settings_of, whole_run
 from pretrain.recipes import DEBUG, PRESETS
 
 # Fields of EncoderConfig that are hparams themselves, equal for both encoders but for a generator's own embedding_size.
@@ -61,10 +71,27 @@ class PretrainingConfig:
     generator_checkpoint: str | None = _hparam(
         None, "of two_stage, the folder of a published generator to start from in place of the first stage"
     )
-    electra_objective: bool = _hparam(True, "generator and discriminator; false: masked LM only, as BERT")
-    electric_objective: bool = _hparam(False, "not available yet")
+    decoupled_generator_update: bool = _hparam(
+        False, "at each step update the generator alone, then the discriminator, each with an optimizer of its own"
+    )
+    phases: Sequence[Mapping[str, Any]] | None = _hparam(
+        None,
+        "parts of the run, one after the other, each an object of max_seq_length and num_train_steps, and, where it "
+        "differs, train_batch_size, max_predictions_per_seq, pretrain_tfrecords (by rule "
+        "`<data-dir>/pretrain_tfrecords_<max_seq_length>/pretrain_data.tfrecord*`), eval_tfrecords",
+    )
+    electra_objective: bool = _derived(
+        "false for electric_objective, else true", "generator and discriminator; false: masked LM only, as BERT"
+    )
+    electric_objective: bool = _hparam(
+        False,
+        "Electric: the discriminator, told the probability that a generator of two towers gives each token, tells drawn "
+        "tokens, changed or not, from the others",
+    )
     gen_weight: float = _hparam(1.0, "weight of the generator's masked LM loss")
-    disc_weight: float = _hparam(50.0, "weight of the discriminator's loss, replaced token detection")
+    disc_weight: Schedule = _hparam(
+        50.0, "weight of the discriminator's loss, replaced token detection; a number, or [[step, value], ...]"
+    )
     sbgo_weight: float = _hparam(
         0.0, "weight of the generator's span boundary generative objective; 0: without its head"
     )
@@ -74,9 +101,11 @@ class PretrainingConfig:
     generator_prediction: str = _hparam(
         "mean", "the generator's head that replacements are drawn from, with SBGO: mlm, sbgo or the mean of both logits"
     )
-    mask_prob: float = _hparam(0.15, "share of the tokens to mask, special tokens counted")
+    mask_prob: Schedule = _hparam(
+        0.15, "share of the tokens to mask, special tokens counted; a number, or [[step, value], ...]"
+    )
     max_predictions_per_seq: int = _derived(
-        "`int((mask_prob + 0.005) * max_seq_length)`", "most masked tokens a sequence"
+        "`int((mask_prob + 0.005) * max_seq_length)`, of the largest mask_prob", "most masked tokens a sequence"
     )
     masking: str = _hparam("token", "what is masked together: token (as the original), whole_word, span")
     span_geometric_p: float = _hparam(0.2, "of span, p of the geometric law of lengths; higher: shorter")
@@ -119,7 +148,11 @@ class PretrainingConfig:
     max_seq_length: int = _hparam(128, "tokens a sequence, as the TFRecords were built")
 
     uniform_generator: bool = _hparam(False, "replace with uniformly drawn tokens, without a generator")
-    two_tower_generator: bool = _hparam(False, "not available yet")
+    two_tower_generator: bool = _derived(
+        "true for electric_objective, else false",
+        "a generator of two encoders of its size, left to right and right to left, that learns to predict every token "
+        "from the others",
+    )
     embedding_sharing: str = _derived(
         "`shared`, or as the next two say",
         "shared (one embedding layer), generator_untied (two), gdes (the discriminator's is the generator's, without "
@@ -134,7 +167,9 @@ class PretrainingConfig:
     generator_layers: float = _hparam(1.0, "the generator's layers, as a fraction of the discriminator's")
     generator_hidden_size: float = _hparam(0.25, "the generator's hidden size, as a fraction of the discriminator's")
     disallow_correct: bool = _hparam(False, "never sample the original token")
-    temperature: float = _hparam(1.0, "temperature of sampling from the generator")
+    temperature: Schedule = _hparam(
+        1.0, "temperature of sampling from the generator; a number, or [[step, value], ...]"
+    )
 
     precision: str = _hparam("auto", "auto (the fastest the device is good at), float32, mixed_bfloat16, mixed_float16")
     xla: bool | str = _hparam("auto", "compile the step with XLA: true, false, auto (on a GPU)")
@@ -182,6 +217,7 @@ class PretrainingConfig:
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
         settings = {**defaults, "model_name": model_name, "data_dir": data_dir, **_merged(given)}
+        settings |= _settings_by_phases(cls, settings, given)
         return cls(**{**_values_by_rule(settings), **settings})
 
     @classmethod
@@ -203,7 +239,7 @@ class PretrainingConfig:
     def generator_encoder(self) -> EncoderConfig:
         """Returns the shape of the generator's encoder: the discriminator's where the generator has none of its own."""
         discriminator = self.discriminator_encoder()
-        if not (self.electra_objective and self.untied_generator):
+        if not (self.has_detection_objective and self.untied_generator):
             return discriminator
         hidden_size = round(discriminator.hidden_size * self.generator_hidden_size)
         num_hidden_layers = round(discriminator.num_hidden_layers * self.generator_layers)
@@ -227,7 +263,8 @@ class PretrainingConfig:
         networks: tuple[Network, ...] = ()
         if self.has_generator:
             is_trained = self.training_mode != "two_stage"
-            networks += (Network(self.generator_encoder(), "masked_lm", self.sbgo_weight > 0, is_trained),)
+            head = "cloze" if self.two_tower_generator else "masked_lm"
+            networks += (Network(self.generator_encoder(), head, self.sbgo_weight > 0, is_trained),)
         if self.has_discriminator:
             networks += (Network(self.discriminator_encoder(), "discriminator", self.sbpo_weight > 0),)
         return networks
@@ -235,12 +272,17 @@ class PretrainingConfig:
     @property
     def has_generator(self) -> bool:
         """Whether a masked language model is part of the run."""
-        return self.training_mode != "discriminator" and not (self.electra_objective and self.uniform_generator)
+        return self.training_mode != "discriminator" and not (self.has_detection_objective and self.uniform_generator)
 
     @property
     def has_discriminator(self) -> bool:
         """Whether a discriminator is part of the run."""
-        return self.electra_objective and self.training_mode != "generator"
+        return self.has_detection_objective and self.training_mode != "generator"
+
+    @property
+    def has_detection_objective(self) -> bool:
+        """Whether the objective is one of a generator and a discriminator: ELECTRA's or Electric's."""
+        return self.electra_objective or self.electric_objective
 
     def stages(self) -> tuple["PretrainingConfig", ...]:
         """Returns the configurations of the runs that this one is made of, in order: of two_stage, two."""
@@ -265,6 +307,26 @@ class PretrainingConfig:
             dataclasses.replace(self, **first),
             dataclasses.replace(self, **last, generator_checkpoint=os.path.join(folder, "generator")),
         )
+
+    def in_phases(self) -> tuple["PretrainingConfig", ...]:
+        """Returns the configuration in force in each phase; without phases, this one."""
+        if self.phases is None:
+            return (self,)
+        return tuple(
+            dataclasses.replace(
+                self,
+                phases=None,
+                **settings_of(
+                    phase, data_dir=self.data_dir, most_masked=functools.partial(_most_masked, self.mask_prob)
+                ),
+            )
+            for phase in self.phases
+        )
+
+    @property
+    def phase_ends(self) -> list[int]:
+        """Updates made at the end of each phase."""
+        return [self.num_train_steps] if self.phases is None else ends_of(self.phases)
 
     @property
     def num_held_out(self) -> int:
@@ -314,16 +376,41 @@ def _merged(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**merged, **lifted, "model_hparam_overrides": overrides}
 
 
+def _settings_by_phases(config_class: type, settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a run's phases, where it has any, make of its other settings; raises HparamError for another value.
+
+    Args:
+        config_class: declares the types.
+        settings: the run's.
+        given: those among them that the user sets.
+    """
+    phases = settings["phases"]
+    if phases is None:
+        return {}
+    check_phases(phases)
+    typed = [checked_hparams(config_class, phase) for phase in phases]
+    by_phases = whole_run(typed)
+    for name, value in by_phases.items():
+        if given.get(name, value) != value:
+            raise HparamError(f"{name}: phases make it {value}; leave it out. Received: {given[name]}")
+    return {"phases": typed, **by_phases}
+
+
+def _most_masked(mask_prob: Schedule, max_seq_length: int) -> int:
+    return max(1, int((max(values_of(mask_prob)) + 0.005) * max_seq_length))
+
+
 def _values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a value for every field that has a rule, from the settings that have none."""
     data_dir = settings["data_dir"]
     model_dir = settings.get("model_dir", os.path.join(data_dir, "models", settings["model_name"]))
     encoder = EncoderConfig.of_size(settings["model_size"], **settings["model_hparam_overrides"])
     return {
+        **objective_by_rule(settings),
         **sharing_by_rule(settings),
         **masking_by_rule(settings),
         "embedding_size": encoder.embedding_size,
-        "max_predictions_per_seq": max(1, int((settings["mask_prob"] + 0.005) * settings["max_seq_length"])),
+        "max_predictions_per_seq": _most_masked(settings["mask_prob"], settings["max_seq_length"]),
         "pretrain_tfrecords": os.path.join(data_dir, "pretrain_tfrecords", "pretrain_data.tfrecord*"),
         "vocab_file": os.path.join(data_dir, "vocab.txt"),
         "model_dir": model_dir,

@@ -31,7 +31,7 @@ from electra_span.devices import Execution, make_strategy, resolve_execution
 from electra_span.masking import MaskingConfig
 from electra_span.model_cost import matmul_flops_per_step
 from electra_span.optimization import AdamW, learning_rate_at
-from electra_span.training import StepResult, make_train_step
+from electra_span.training import StepResult, Update, make_train_step
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
 from pretrain.model import make_loss_function
@@ -65,9 +65,7 @@ def make_step(config: PretrainingConfig, execution: Execution) -> TrainStep:
         learning_rate_at, peak=config.learning_rate, num_train_steps=10**6, num_warmup_steps=config.num_warmup_steps
     )
     return make_train_step(
-        loss_function,
-        model.trainable_variables,
-        optimizer,
+        [Update(loss_function, model.trainable_variables, optimizer)],
         strategy=strategy,
         learning_rate=rate,
         seed=config.seed,

@@ -34,6 +34,8 @@ _TYPE_NAMES: dict[Any, str] = {
     Mapping[str, Any]: "an object",
     Sequence[int]: "a list of integers",
     Sequence[float]: "a list of numbers",
+    Sequence[Sequence[float]]: "a list of [step, value]",
+    Sequence[Mapping[str, Any]]: "a list of objects",
 }
 
 

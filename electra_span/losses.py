@@ -1,7 +1,7 @@
 """The losses of pretraining: unreduced, and their weighted sum over a batch."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -9,7 +9,7 @@ from electra_span.batches import MaskedBatch, PretrainingExamples
 from electra_span.masking.dynamic import candidate_positions
 from electra_span.objective import Predictions
 from electra_span.ops import share_of_mean
-from electra_span.schedules import Schedule, value_at
+from electra_span.schedules import value_at
 
 
 def masked_lm_losses(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -33,7 +33,7 @@ def replaced_token_losses(logits: tf.Tensor, is_replaced: tf.Tensor) -> tf.Tenso
 
 
 class LossWeights(NamedTuple):
-    """What each mean loss counts in the total; numbers where losses are added up.
+    """What each mean loss counts in the total: numbers, or schedules of which `at` gives the numbers.
 
     Attributes:
         gen: masked LM (MLM), the generator's, or cloze where it predicts every token.
@@ -42,10 +42,10 @@ class LossWeights(NamedTuple):
         sbpo: span boundary predictive objective, the discriminator's span head's.
     """
 
-    gen: Schedule = 1.0
-    disc: Schedule = 50.0
-    sbgo: Schedule = 0.0
-    sbpo: Schedule = 0.0
+    gen: Any = 1.0
+    disc: Any = 50.0
+    sbgo: Any = 0.0
+    sbpo: Any = 0.0
 
     def at(self, step: tf.Tensor) -> "LossWeights":
         """Returns the weights in force at a step, integer []."""

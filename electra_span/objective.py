@@ -3,9 +3,8 @@
 Source: Clark et al. 2020, "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators", section 2.
 """
 
-import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -75,7 +74,7 @@ class Predictions(NamedTuple):
 
 Generator = Callable[[MaskedBatch], HeadLogits]  # reads masked_input_ids; one that gives cloze logits, input_ids
 Discriminator = Callable[[tf.Tensor, MaskedBatch], HeadLogits]  # reads the corrupted ids [B, L]
-Corrupt = Callable[[MaskedBatch, Any], Corruption]  # from the generator's proposal [B, N, V], or None
+Corrupt = Callable[..., Corruption]  # from a batch and the generator's proposal [B, N, V], or None
 
 
 def predict(
@@ -85,7 +84,7 @@ def predict(
     discriminator: Discriminator | None,
     corrupt: Corrupt,
     generator_prediction: str = "mean",
-    noise_prob: float | None = None,
+    noise_prob: tf.Tensor | float | None = None,
 ) -> Predictions:
     """Returns both models' predictions for a batch; no gradient flows from the discriminator to the generator.
 
@@ -122,7 +121,7 @@ def is_drawn(batch: MaskedBatch) -> tf.Tensor:
     return marks > 0
 
 
-def noise_log_odds(cloze_logits: tf.Tensor, input_ids: tf.Tensor, noise_prob: float) -> tf.Tensor:
+def noise_log_odds(cloze_logits: tf.Tensor, input_ids: tf.Tensor, noise_prob: tf.Tensor | float) -> tf.Tensor:
     """Returns what the generator knows of each token's odds of being drawn, without gradient: float32 [B, L].
 
     That is log q(token) + logit(noise_prob), for the generator's distribution q at the token's position. So what a
@@ -136,7 +135,8 @@ def noise_log_odds(cloze_logits: tf.Tensor, input_ids: tf.Tensor, noise_prob: fl
     Source: Clark et al. 2020, "Pre-Training Transformers as Energy-Based Cloze Models", section 2.
     """
     surprise = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=input_ids, logits=tf.stop_gradient(cloze_logits))
-    return math.log(noise_prob / (1 - noise_prob)) - surprise
+    noise_prob = tf.cast(noise_prob, tf.float32)
+    return tf.math.log(noise_prob) - tf.math.log1p(-noise_prob) - surprise
 
 
 def replacement_proposal(generated: HeadLogits, batch: MaskedBatch, generator_prediction: str) -> tf.Tensor:

@@ -13,16 +13,30 @@ import tensorflow as tf
 from electra_span.optimization import AdamW
 
 Sums = dict[str, tf.Tensor]  # of fixed shapes; those of all parts of a batch are added up
-# (rows of the batch, the whole batch, dropout seed) -> the rows' share in the loss, and sums to report
-LossFunction = Callable[[Any, Any, tf.Tensor], tuple[tf.Tensor, Sums]]
+# (rows of the batch, the whole batch, dropout seed, step) -> the rows' share in the loss, and sums to report
+LossFunction = Callable[[Any, Any, tf.Tensor, tf.Tensor], tuple[tf.Tensor, Sums]]
+
+
+class Update(NamedTuple):
+    """What a step minimises, and by what.
+
+    Attributes:
+        loss_function: see `LossFunction`; its losses add up over the parts of a batch.
+        variables: what is trained.
+        optimizer: made for these variables.
+    """
+
+    loss_function: LossFunction
+    variables: Sequence[keras.Variable]
+    optimizer: AdamW
 
 
 class StepResult(NamedTuple):
     """What one update reports.
 
     Attributes:
-        is_finite: bool [], loss and gradient; where False, nothing was updated.
-        sums: what the loss function summed up over the whole batch, "gradient_norm", before clipping, and "num_steps",
+        is_finite: bool [], all losses and gradients; where False, nothing was updated from the first that is not on.
+        sums: what the loss functions summed up over the whole batch, "gradient_norm", before clipping, and "num_steps",
             1; all of them 0 where is_finite is False.
     """
 
@@ -49,9 +63,7 @@ class LossScale(tf.Module):
 
 
 def make_train_step(
-    loss_function: LossFunction,
-    variables: Sequence[keras.Variable],
-    optimizer: AdamW,
+    updates: Sequence[Update],
     *,
     strategy: tf.distribute.Strategy,
     learning_rate: Callable[[tf.Tensor], tf.Tensor],
@@ -61,26 +73,55 @@ def make_train_step(
     compile_step: bool = False,
     loss_scale: LossScale | None = None,
 ) -> Callable[[Any, tf.Tensor], StepResult]:
-    """Returns a function of (batch, step) that updates the variables once.
+    """Returns a function of (batch, step) that makes all updates once, one after the other.
 
-    The gradient is that of the loss over the whole batch, summed over accumulation steps and replicas, and clipped by
-    its global norm after that. Where it or a reported sum is not finite, nothing is updated.
+    A gradient is that of the loss over the whole batch, summed over accumulation steps and replicas, and clipped by
+    its global norm after that. Where it or a reported sum is not finite, nothing is updated any more.
 
     Args:
-        loss_function: see `LossFunction`; its losses add up over the parts of a batch.
-        variables: what is trained.
-        optimizer: made for these variables.
+        updates: what is trained; a later one sees what those before it have changed.
         strategy: the replicas; a batch has a multiple of replicas times accumulation steps rows.
-        learning_rate: of a step, int64 [], the number of updates before.
+        learning_rate: of a step, int64 [], the number of steps before.
         seed: from which, with the step and the part, dropout is drawn.
         clip_norm: the gradient's largest global norm.
         num_accumulation_steps: parts that each replica works through one after the other.
         compile_step: have XLA compile forward and backward pass as a whole.
         loss_scale: for float16.
     """
-    gradients_of = _make_gradient_function(loss_function, variables, compile_step=compile_step)
+    settings = {"num_replicas": strategy.num_replicas_in_sync, "num_accumulation_steps": num_accumulation_steps}
+    replica_steps = [_make_replica_step(update, seed=seed, compile_step=compile_step, **settings) for update in updates]
+
+    @tf.function(autograph=False)
+    def train_step(batch: Any, step: tf.Tensor) -> StepResult:
+        scale = tf.ones([]) if loss_scale is None else tf.identity(loss_scale.value)
+        norms: list[tf.Tensor] = []
+        all_sums: Sums = {"num_steps": tf.ones([])}
+        is_finite = tf.constant(True)
+        for update, replica_step in zip(updates, replica_steps, strict=True):
+            gradients, norm, sums = strategy.run(replica_step, args=(batch, step, scale))
+            norm, sums = tf.nest.map_structure(lambda value: _first(strategy, value), (norm, sums))
+            norms.append(norm)
+            all_sums |= sums
+            is_finite &= _all_finite([norm, *sums.values()])
+            with strategy.scope():
+                factor = clip_norm / tf.maximum(norm, clip_norm) / scale
+                update.optimizer.apply(gradients, learning_rate(step), factor=factor, when=is_finite)
+        if loss_scale is not None:
+            with strategy.scope():
+                loss_scale.update(is_finite)
+        all_sums["gradient_norm"] = norms[0] if len(norms) == 1 else tf.linalg.global_norm(norms)
+        return StepResult(is_finite, {name: tf.where(is_finite, value, 0.0) for name, value in all_sums.items()})
+
+    return train_step
+
+
+def _make_replica_step(
+    update: Update, *, seed: int, compile_step: bool, num_replicas: int, num_accumulation_steps: int
+) -> Callable[[Any, tf.Tensor, tf.Tensor], tuple[list[tf.Tensor], tf.Tensor, Sums]]:
+    """Returns a replica's function of (batch, step, scale): the gradients, times scale, their norm, and the sums."""
+    gradients_of = _make_gradient_function(update, compile_step=compile_step)
     norm_of = tf.function(tf.linalg.global_norm, jit_compile=compile_step, autograph=False)
-    num_parts = strategy.num_replicas_in_sync * num_accumulation_steps
+    num_parts = num_replicas * num_accumulation_steps
 
     def replica_step(batch: Any, step: tf.Tensor, scale: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor, Sums]:
         context = tf.distribute.get_replica_context()
@@ -88,40 +129,27 @@ def make_train_step(
 
         def part_gradients(offset: tf.Tensor | int) -> tuple[list[tf.Tensor], Sums]:
             index = first + offset
-            return gradients_of(take_part(batch, index, num_parts), batch, _seed_of(seed, step, index), scale)
+            part = take_part(batch, index, num_parts)
+            return gradients_of(part, batch, _seed_of(seed, step, index), step, scale)
 
         gradients, sums = _accumulate(part_gradients, num_accumulation_steps)
         gradients, sums = context.all_reduce("sum", (gradients, sums))
         return gradients, norm_of(gradients) / scale, sums
 
-    @tf.function(autograph=False)
-    def train_step(batch: Any, step: tf.Tensor) -> StepResult:
-        scale = tf.ones([]) if loss_scale is None else tf.identity(loss_scale.value)
-        gradients, norm, sums = strategy.run(replica_step, args=(batch, step, scale))
-        norm, sums = tf.nest.map_structure(lambda value: _first(strategy, value), (norm, sums))
-        sums |= {"gradient_norm": norm, "num_steps": tf.ones([])}
-        is_finite = _all_finite(sums)
-        with strategy.scope():
-            factor = clip_norm / tf.maximum(norm, clip_norm) / scale
-            optimizer.apply(gradients, learning_rate(step), factor=factor, when=is_finite)
-            if loss_scale is not None:
-                loss_scale.update(is_finite)
-        return StepResult(is_finite, {name: tf.where(is_finite, value, 0.0) for name, value in sums.items()})
-
-    return train_step
+    return replica_step
 
 
-def _make_gradient_function(
-    loss_function: LossFunction, variables: Sequence[keras.Variable], *, compile_step: bool
-) -> Callable[..., tuple[list[tf.Tensor], Sums]]:
-    """Returns a function of (part, whole, seed, scale) that gives gradients times scale, and the reported sums."""
-    trained = [variable.value for variable in variables]
+def _make_gradient_function(update: Update, *, compile_step: bool) -> Callable[..., tuple[list[tf.Tensor], Sums]]:
+    """Returns a function of (part, whole, seed, step, scale): gradients times scale, and the reported sums."""
+    trained = [variable.value for variable in update.variables]
 
     @tf.function(jit_compile=compile_step, autograph=False)
-    def gradients_of(part: Any, whole: Any, part_seed: tf.Tensor, scale: tf.Tensor) -> tuple[list[tf.Tensor], Sums]:
+    def gradients_of(
+        part: Any, whole: Any, part_seed: tf.Tensor, step: tf.Tensor, scale: tf.Tensor
+    ) -> tuple[list[tf.Tensor], Sums]:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(trained)
-            loss, sums = loss_function(part, whole, part_seed)
+            loss, sums = update.loss_function(part, whole, part_seed, step)
             scaled = loss * scale
         gradients = tape.gradient(scaled, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return [tf.convert_to_tensor(gradient) for gradient in gradients], sums
@@ -187,9 +215,9 @@ def _seed_of(seed: int, step: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(of_step, part, alg="philox")
 
 
-def _all_finite(sums: Sums) -> tf.Tensor:
-    """Returns whether all of the sums are finite: bool []."""
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in sums.values()])
+def _all_finite(values: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Returns whether all of the values are finite: bool []."""
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(value)) for value in values])
 
 
 def _first(strategy: tf.distribute.Strategy, value: Any) -> tf.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from electra_span.config import HparamError, check_choice
+from electra_span.schedules import values_of
 
 _AT_LEAST: dict[str, float] = {
     "gen_weight": 0, "disc_weight": 0, "sbgo_weight": 0, "sbpo_weight": 0, "lr_decay_power": 0, "weight_decay_rate": 0,
@@ -16,6 +17,7 @@ _AT_LEAST: dict[str, float] = {
     "max_predictions_per_seq": 1, "max_seq_length": 3, "max_span_length": 1,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size", "span_geometric_p")
+_SCHEDULES = ("mask_prob", "disc_weight", "temperature")
 _LARGEST_SEED = 2**31 - 1
 
 # What may change when a run continues in its folder: how long it runs, what it reports and where its files are.
@@ -47,6 +49,12 @@ def sharing_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"embedding_sharing": kind, **dict(zip(names, _SHARING.get(kind, given), strict=True))}
 
 
+def objective_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what Electric's objective, or its absence, says about the others."""
+    is_electric = settings["electric_objective"]
+    return {"electra_objective": not is_electric, "two_tower_generator": is_electric}
+
+
 def masking_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Returns how chosen tokens are replaced, as the kind of masking has it where nothing is said."""
     masking = settings["masking"]
@@ -74,21 +82,30 @@ def check_values(config: Any) -> None:
         raise HparamError(f"span_geometric_p must be at most 1. Received: {config.span_geometric_p}")
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
+    for name in _SCHEDULES:
+        _check_schedule(name, getattr(config, name))
     for name, least in _AT_LEAST.items():
-        if getattr(config, name) < least:
+        if min(values_of(getattr(config, name))) < least:
             raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
     for name in _ABOVE_ZERO:
-        if getattr(config, name) <= 0:
+        if min(values_of(getattr(config, name))) <= 0:
             raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
-    if not 0 < config.mask_prob < 1:
+    if not all(0 < value < 1 for value in values_of(config.mask_prob)):
         raise HparamError(f"mask_prob must be above 0 and below 1. Received: {config.mask_prob}")
     if config.seed > _LARGEST_SEED:
         raise HparamError(f"seed must be at most {_LARGEST_SEED}. Received: {config.seed}")
     if config.use_tpu:
         raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
-    for name in ("two_tower_generator", "electric_objective"):
-        if getattr(config, name):
-            raise HparamError(f"{name} is not available yet; set it to false. Received: true")
+
+
+def _check_schedule(name: str, schedule: Any) -> None:
+    """Raises HparamError unless a schedule is a number, or points of rising steps."""
+    if isinstance(schedule, float):
+        return
+    is_pairs = len(schedule) > 0 and all(len(point) == 2 for point in schedule)
+    steps = [point[0] for point in schedule] if is_pairs else []
+    if not is_pairs or steps[0] < 0 or any(before >= after for before, after in itertools.pairwise(steps)):
+        raise HparamError(f"{name} must be a number or a list of [step, value] with rising steps. Received: {schedule}")
 
 
 # Whether something is possible, the hparams it is about, and the rule.
@@ -97,7 +114,14 @@ _Rule = tuple[bool, tuple[str, ...], str]
 
 def check_pairs(config: Any) -> None:
     """Raises HparamError for values of a PretrainingConfig that are not possible together."""
-    groups = (_rules_of_the_run, _rules_of_masking, _rules_of_embeddings, _rules_of_objectives, _rules_of_stages)
+    groups = (
+        _rules_of_the_run,
+        _rules_of_masking,
+        _rules_of_towers,
+        _rules_of_embeddings,
+        _rules_of_objectives,
+        _rules_of_stages,
+    )
     for possible, names, rule in itertools.chain.from_iterable(group(config) for group in groups):
         if not possible:
             received = ", ".join(f"{name}={json.dumps(getattr(config, name))}" for name in names)
@@ -145,6 +169,56 @@ def _rules_of_masking(config: Any) -> tuple[_Rule, ...]:
     )
 
 
+def _rules_of_towers(config: Any) -> tuple[_Rule, ...]:
+    one_tower, not_electric = not config.two_tower_generator, not config.electric_objective
+    draws_from_generator = config.temperature == 1 and not config.disallow_correct
+    return (
+        (
+            not_electric or not config.electra_objective,
+            ("electric_objective", "electra_objective"),
+            "these are two objectives of the discriminator; leave one of them out",
+        ),
+        (
+            not_electric or config.two_tower_generator,
+            ("electric_objective", "two_tower_generator"),
+            "Electric needs the probability of every token, from a generator that does not read it; "
+            "leave two_tower_generator out",
+        ),
+        (
+            not_electric or draws_from_generator,
+            ("electric_objective", "temperature", "disallow_correct"),
+            "Electric's discriminator is told the probabilities of the distribution that tokens are drawn from, which "
+            "is the generator's own; leave temperature and disallow_correct out",
+        ),
+        (
+            not_electric or not config.sbpo_weight,
+            ("sbpo_weight", "electric_objective"),
+            "all masked tokens are drawn ones to Electric, so that a head which reads no others has nothing to tell "
+            "apart; set it to 0",
+        ),
+        (
+            one_tower or (config.has_detection_objective and config.training_mode == "joint"),
+            ("two_tower_generator", "electra_objective", "training_mode"),
+            "two towers generate for a discriminator that is trained together with them; leave the others out",
+        ),
+        (
+            one_tower or not config.uniform_generator,
+            ("two_tower_generator", "uniform_generator"),
+            "tokens are drawn uniformly or from a generator; leave one of them out",
+        ),
+        (
+            one_tower or config.untied_generator,
+            ("two_tower_generator", "embedding_sharing", "untied_generator"),
+            "the discriminator reads both sides of a token and can be no tower, which reads one; leave the others out",
+        ),
+        (
+            one_tower or not config.sbgo_weight,
+            ("sbgo_weight", "two_tower_generator"),
+            "the span boundary head reads states of a generator that reads both sides of a masked span; set it to 0",
+        ),
+    )
+
+
 def _rules_of_embeddings(config: Any) -> tuple[_Rule, ...]:
     return (
         (
@@ -158,7 +232,7 @@ def _rules_of_embeddings(config: Any) -> tuple[_Rule, ...]:
             "these contradict each other; give embedding_sharing alone",
         ),
         (
-            config.embedding_sharing != "gdes" or (config.electra_objective and not config.uniform_generator),
+            config.embedding_sharing != "gdes" or (config.has_detection_objective and not config.uniform_generator),
             ("embedding_sharing", "electra_objective", "uniform_generator"),
             "there are no two models whose embeddings could be disentangled; leave embedding_sharing out",
         ),
@@ -174,13 +248,13 @@ def _rules_of_embeddings(config: Any) -> tuple[_Rule, ...]:
 def _rules_of_objectives(config: Any) -> tuple[_Rule, ...]:
     return (
         (
-            config.electra_objective or not config.uniform_generator,
+            config.has_detection_objective or not config.uniform_generator,
             ("uniform_generator", "electra_objective"),
             "without a discriminator there is nothing to replace tokens for; set one of them to the other value",
         ),
         (
             (config.gen_weight + config.sbgo_weight if config.has_generator else 0)
-            + (config.disc_weight + config.sbpo_weight if config.has_discriminator else 0)
+            + (max(values_of(config.disc_weight)) + config.sbpo_weight if config.has_discriminator else 0)
             > 0,
             ("gen_weight", "sbgo_weight", "disc_weight", "sbpo_weight"),
             "nothing would be learned; give an objective a weight above 0",
@@ -204,6 +278,17 @@ def _rules_of_stages(config: Any) -> tuple[_Rule, ...]:
             config.training_mode == "joint" or (config.electra_objective and not config.uniform_generator),
             ("training_mode", "electra_objective", "uniform_generator"),
             "the original's two switches belong to joint training; leave them out",
+        ),
+        (
+            config.training_mode != "two_stage" or config.phases is None,
+            ("phases", "training_mode"),
+            "its stages have one length each; run them one after the other, with generator_checkpoint",
+        ),
+        (
+            not config.decoupled_generator_update
+            or (config.training_mode == "joint" and config.has_generator and config.has_discriminator),
+            ("decoupled_generator_update", "training_mode", "electra_objective", "uniform_generator"),
+            "there are no two models that are trained side by side; leave decoupled_generator_update out",
         ),
         (
             config.training_mode != "two_stage" or config.embedding_sharing in ("shared", "generator_untied"),

@@ -3,6 +3,7 @@
 One deterministic sequence of global batches: every replica and host slices the same batch, so nothing is sharded here.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
 from electra_span.masking import MaskingConfig, mask_tokens
+from electra_span.schedules import value_at, values_of
 from pretrain.records import RecordError, parse_records
 
 _NUM_OPEN_FILES = 16  # read from in turn, so that neighbours in a file do not fill the shuffle buffer together
@@ -27,11 +29,12 @@ def training_dataset(
     seed: int,
     num_held_out: int,
     shuffle_buffer_size: int,
+    first_step: int = 0,
 ) -> tf.data.Dataset:
     """Returns the endless batches of training: each epoch all examples once, in an order of its own.
 
     The files come in a new order each epoch, several are read in turn, and a buffer of records is shuffled; a batch may
-    reach over the end of an epoch. Batch i of the run, from 0, is masked with the stateless seed (seed, i).
+    reach over the end of an epoch. Batch i of a run, from 0, is masked with the stateless seed (seed, i).
 
     An iterator can be saved by tf.train.Checkpoint at any batch, and continues there in another process.
 
@@ -39,10 +42,11 @@ def training_dataset(
         files: files of records, in shard order.
         max_seq_length: L of the records.
         batch_size: B, over all replicas.
-        masking: what to mask.
+        masking: what to mask; its mask_prob may be a `Schedule`, over the batches.
         seed: of order and masks.
         num_held_out: leading records, in shard order, that `evaluation_dataset` gives and training never sees.
         shuffle_buffer_size: records in the shuffle buffer.
+        first_step: batches that the run got from another dataset before.
 
     Returns:
         A dataset of MaskedBatch.
@@ -57,10 +61,11 @@ def training_dataset(
         return _shuffled_epoch(shards, epoch, seed, shuffle_buffer_size)
 
     def parse_and_mask(index: tf.Tensor, serialized: tf.Tensor) -> MaskedBatch:
-        return mask_tokens(parse_records(serialized, max_seq_length), seed=_batch_seed(seed, index), config=masking)
+        config = dataclasses.replace(masking, mask_prob=value_at(masking.mask_prob, index))
+        return mask_tokens(parse_records(serialized, max_seq_length), seed=_batch_seed(seed, index), config=config)
 
     records = tf.data.Dataset.counter().flat_map(shuffled_epoch)
-    batches = records.batch(batch_size, drop_remainder=True).enumerate()
+    batches = records.batch(batch_size, drop_remainder=True).enumerate(start=first_step)
     batches = batches.map(parse_and_mask, num_parallel_calls=_NUM_MASKING_CALLS, deterministic=True)
     return batches.prefetch(_NUM_READY_BATCHES).with_options(_exact_resume())
 
@@ -82,7 +87,7 @@ def evaluation_dataset(
         files: files of records, in shard order.
         max_seq_length: L of the records.
         batch_size: B, over all replicas.
-        masking: what to mask.
+        masking: what to mask; of a mask_prob that is a `Schedule`, the last value.
         seed: of the masks, which differ from those that training makes of the same seed.
         num_held_out: how many leading records to give; 0: all.
 
@@ -92,6 +97,7 @@ def evaluation_dataset(
     Raises:
         RecordError: where there are fewer than num_held_out records, or none at all.
     """
+    masking = dataclasses.replace(masking, mask_prob=values_of(masking.mask_prob)[-1])
     num_records = _count_records(files, max(num_held_out, 1))
     if num_records < max(num_held_out, 1):
         raise RecordError(

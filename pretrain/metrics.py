@@ -59,18 +59,18 @@ def summarize(sums: dict[str, np.ndarray], *, weights: LossWeights) -> dict[str,
         numbers["mlm_accuracy"] = float(sums["mlm_hits"]) / counts["num_masked"]
         if "cloze_loss" in sums:
             numbers["cloze_loss"] = float(sums["cloze_loss"]) / counts["num_cloze"]
-        total += weights.gen * numbers.get("cloze_loss", numbers["mlm_loss"])
+        total += float(weights.gen) * numbers.get("cloze_loss", numbers["mlm_loss"])
     if "sbgo_loss" in sums:
         numbers["sbgo_loss"] = float(sums["sbgo_loss"]) / counts["num_in_spans"]
         numbers["sbgo_accuracy"] = float(sums["sbgo_hits"]) / counts["num_in_spans"]
-        total += weights.sbgo * numbers["sbgo_loss"]
+        total += float(weights.sbgo) * numbers["sbgo_loss"]
     if "disc_loss" in sums:
         numbers["sampled_mlm_accuracy"] = float(sums["sampled_hits"]) / counts["num_masked"]
         numbers["disc_loss"] = float(sums["disc_loss"]) / counts["num_tokens"]
-        total += weights.disc * numbers["disc_loss"]
+        total += float(weights.disc) * numbers["disc_loss"]
         if "sbpo_loss" in sums:
             numbers["sbpo_loss"] = float(sums["sbpo_loss"]) / counts["num_in_spans"]
-            total += weights.sbpo * numbers["sbpo_loss"]
+            total += float(weights.sbpo) * numbers["sbpo_loss"]
         for head in _HEADS:
             numbers |= _head_numbers(sums, head)
         numbers["replaced_rate"] = float(np.sum(sums["disc_replaced_by_bin"])) / counts["num_tokens"]

@@ -27,7 +27,7 @@ class PretrainingModel(keras.Model):
         discriminator: None for masked language modelling alone (BERT).
         corrupt: draws the replacements, see `electra_span.objective`.
         generator_prediction: see `electra_span.objective.predict`.
-        temperature: of drawing from the generator, over the steps.
+        temperature: what `corrupt` gets as such, over the steps; None: nothing.
         noise_prob: see `electra_span.objective.predict`; over the steps.
         draws_alone: `corrupt` takes no proposal.
         freezes_generator: the generator is not trained, and drops nothing out.
@@ -40,7 +40,7 @@ class PretrainingModel(keras.Model):
         *,
         corrupt: Corrupt,
         generator_prediction: str = "mean",
-        temperature: Schedule = 1.0,
+        temperature: Schedule | None = None,
         noise_prob: Schedule | None = None,
         draws_alone: bool = False,
         freezes_generator: bool = False,
@@ -76,7 +76,8 @@ class PretrainingModel(keras.Model):
         if self.generator is not None:
             dropped = None if self.freezes_generator else of_generator
             generate = functools.partial(self.generator.generate, dropout_seed=dropped)
-            corrupt = functools.partial(self.corrupt, temperature=value_at(self.temperature, step))
+            if self.temperature is not None:
+                corrupt = functools.partial(corrupt, temperature=value_at(self.temperature, step))
         elif not self.draws_alone:
             generate = self._generate_uniformly
         if self.discriminator is not None and detects:
@@ -115,7 +116,7 @@ def build_model(
     sbgo_span_length: int = 0,
     sbpo_span_length: int = 0,
     generator_prediction: str = "mean",
-    temperature: Schedule = 1.0,
+    temperature: Schedule | None = None,
     noise_prob: Schedule | None = None,
     draws_alone: bool = False,
     freezes_generator: bool = False,
@@ -137,7 +138,7 @@ def build_model(
         sbgo_span_length: longest span of the generator's span head; 0 for none.
         sbpo_span_length: longest span of the discriminator's span head; 0 for none.
         generator_prediction: see `electra_span.objective.predict`.
-        temperature: of drawing from the generator, over the steps.
+        temperature: what `corrupt` gets as such, over the steps; None: nothing.
         noise_prob: see `electra_span.objective.predict`; over the steps.
         draws_alone, freezes_generator: see `PretrainingModel`.
         compile_kernels, skips_padding: see `ElectraEncoder`.
@@ -172,6 +173,7 @@ def build_model(
         discriminator,
         corrupt=corrupt,
         generator_prediction=generator_prediction,
+        temperature=temperature,
         noise_prob=noise_prob,
         draws_alone=draws_alone,
         freezes_generator=freezes_generator,

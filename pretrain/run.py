@@ -1,9 +1,10 @@
 """One configured pretraining run: its files, tokenizer, devices, models, data and steps, ready to train or evaluate."""
 
 import functools
+import itertools
 import pathlib
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -17,10 +18,11 @@ from electra_span.config import HparamError
 from electra_span.devices import Execution, is_chief, make_strategy, resolve_execution
 from electra_span.loop import WindowSums
 from electra_span.losses import LossWeights
+from electra_span.masking import MaskingConfig
 from electra_span.objective import Corrupt, corrupt_at_random, corrupt_batch
 from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.tokenization import Tokenizer, load_tokenizer
-from electra_span.training import LossScale, StepResult, make_evaluation_step, make_train_step
+from electra_span.training import LossFunction, LossScale, StepResult, Update, make_evaluation_step, make_train_step
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.manifest import read_manifest
 from pretrain.masking_settings import make_masking
@@ -28,6 +30,26 @@ from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
 from pretrain.records import check_records, input_files
 from pretrain.stages import start_from_generator
+
+
+class Phase(NamedTuple):
+    """A part of a run: all of it, where it has no phases.
+
+    Attributes:
+        config: the configuration in force; its steps are the whole run's.
+        first_step: updates made before it.
+        last_step: updates made at its end.
+        files: the records of training.
+        evaluation_files: the records of evaluation, at whose head those files may be.
+        masking: what is masked.
+    """
+
+    config: PretrainingConfig
+    first_step: int
+    last_step: int
+    files: list[str]
+    evaluation_files: list[str]
+    masking: MaskingConfig
 
 
 class Run:
@@ -45,76 +67,100 @@ class Run:
         self.model_dir = pathlib.Path(config.model_dir)
         self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
         self.is_chief = is_chief(self.strategy)
-        self.files = input_files(config.pretrain_tfrecords)
-        self.evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else self.files
-        self.tokenizer = _load_tokenizer(config, self.files)
-        for files in (self.files, self.evaluation_files):
-            check_records(files, max_seq_length=config.max_seq_length, tokenizer=self.tokenizer)
+        self.tokenizer = _load_tokenizer(config, input_files(config.in_phases()[0].pretrain_tfrecords))
+        starts = [0, *config.phase_ends[:-1]]
+        self.phases = [
+            _make_phase(each, start, end, self.tokenizer)
+            for each, start, end in zip(config.in_phases(), starts, config.phase_ends, strict=True)
+        ]
         self._check_folder()
-        self._masking = make_masking(config, self.tokenizer, self.files)
 
         keras.utils.set_random_seed(config.seed)
         self.execution = resolve_execution(config.precision, config.xla)
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
         with self.strategy.scope():
-            self.model = build_configured_model(config, self.execution, self._masking.random_token_counts)
+            self.model = build_configured_model(config, self.execution, self.phases[0].masking.random_token_counts)
             generator, discriminator = self.model.generator, self.model.discriminator
             if config.generator_checkpoint and generator is not None and discriminator is not None:
                 start_from_generator(generator, discriminator, config.generator_checkpoint)
-        self._loss_function = make_loss_function(
-            self.model,
-            weights=loss_weights(config),
-            compile_kernels=self.execution.compile_kernels,
-        )
+        loss_function = self._loss_function("both")
+        last_step = tf.constant(config.num_train_steps, tf.int64)  # all evaluations of a run are made by the same rules
         self.evaluation_step = make_evaluation_step(
-            lambda batch: self._loss_function(batch, batch, None)[1],
+            lambda batch: loss_function(batch, batch, None, last_step)[1],
             strategy=self.strategy,
             compile_step=self.execution.compile_step,
         )
 
-    def evaluate(self) -> dict[str, float]:
-        """Returns the numbers of `summarize` on the evaluation set, at the current weights."""
-        config = self.config
+    @property
+    def all_files(self) -> list[str]:
+        """The files of records that the run reads."""
+        return sorted({file for phase in self.phases for file in (*phase.files, *phase.evaluation_files)})
+
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Returns the numbers of `summarize` on the evaluation set, at the current weights.
+
+        Args:
+            step: the number of updates made, by whose phase the set is.
+        """
+        phase = next((phase for phase in self.phases if step <= phase.last_step), self.phases[-1])
         batches = evaluation_dataset(
-            self.evaluation_files,
-            batch_size=config.eval_batch_size,
-            num_held_out=config.num_held_out,
-            **self._data_settings(),
+            phase.evaluation_files,
+            batch_size=phase.config.eval_batch_size,
+            num_held_out=phase.config.num_held_out,
+            **_data_settings(phase),
         )
         totals = WindowSums()
-        for batch in batches.take(config.num_eval_steps):
+        for batch in batches.take(self.config.num_eval_steps):
             totals.add(self.evaluation_step(batch))
-        return self.summarize(totals.take())
+        return self.summarize(totals.take(), self.config.num_train_steps)
 
-    def training_batches(self) -> tf.data.Dataset:
-        """Returns the endless batches of training."""
-        config = self.config
-        return training_dataset(
-            self.files,
-            batch_size=config.train_batch_size,
-            num_held_out=config.num_held_out,
-            shuffle_buffer_size=config.shuffle_buffer_size,
-            **self._data_settings(),
-        )
-
-    def make_optimizer(self) -> tuple[AdamW, LossScale | None]:
-        """Returns the optimizer of the model's variables, and the loss scale that float16 needs."""
-        with self.strategy.scope():
-            optimizer = AdamW(
-                self.model.trained_variables,
-                weight_decay_rate=self.config.weight_decay_rate,
-                compile_from=self.execution.compile_updates_from,
+    def training_iterators(self) -> list[Iterator[Any]]:
+        """Returns the endless batches of each phase, which `tf.train.Checkpoint` can save wherever they are."""
+        return [
+            iter(
+                training_dataset(
+                    phase.files,
+                    batch_size=phase.config.train_batch_size,
+                    num_held_out=phase.config.num_held_out,
+                    shuffle_buffer_size=phase.config.shuffle_buffer_size,
+                    first_step=phase.first_step,
+                    **_data_settings(phase),
+                )
             )
-            return optimizer, LossScale() if self.execution.dtype == "mixed_float16" else None
+            for phase in self.phases
+        ]
 
-    def make_train_step(self, optimizer: AdamW, loss_scale: LossScale | None) -> Callable[[Any, tf.Tensor], StepResult]:
-        """Returns the function of (batch, step) that updates the model once."""
+    def batches(self, iterators: Sequence[Iterator[Any]], first_step: int) -> Iterator[Any]:
+        """Returns the batches of training from first_step updates on, of each phase its share."""
+        for phase, iterator in zip(self.phases, iterators, strict=True):
+            num_left = phase.last_step - max(first_step, phase.first_step)
+            yield from itertools.islice(iterator, max(num_left, 0))
+
+    def make_updates(self) -> dict[str, Update]:
+        """Returns what a step updates, by the name of the model that learns: "both", or one after the other."""
+        variables = {"both": self.model.trained_variables}
+        if self.config.decoupled_generator_update:
+            parts = {"generator": self.model.generator, "discriminator": self.model.discriminator}
+            variables = {name: part.trainable_variables for name, part in parts.items() if part is not None}
+        with self.strategy.scope():
+            return {
+                learner: Update(self._loss_function(learner), trained, self._make_optimizer(trained))
+                for learner, trained in variables.items()
+            }
+
+    def make_loss_scale(self) -> LossScale | None:
+        """Returns the loss scale where the precision is float16, which needs one."""
+        with self.strategy.scope():
+            return LossScale() if self.execution.dtype == "mixed_float16" else None
+
+    def make_train_step(
+        self, updates: Sequence[Update], loss_scale: LossScale | None
+    ) -> Callable[[Any, tf.Tensor], StepResult]:
+        """Returns the function of (batch, step) that makes all updates once."""
         config = self.config
         return make_train_step(
-            self._loss_function,
-            self.model.trained_variables,
-            optimizer,
+            updates,
             strategy=self.strategy,
             learning_rate=self.learning_rate,
             seed=config.seed,
@@ -144,9 +190,25 @@ class Run:
             **state,
         )
 
-    def summarize(self, sums: dict[str, np.ndarray]) -> dict[str, float]:
-        """Returns the reported numbers of some sums."""
-        return summarize(sums, weights=loss_weights(self.config))
+    def summarize(self, sums: dict[str, np.ndarray], step: int) -> dict[str, float]:
+        """Returns the reported numbers of some sums, the total loss with the weights in force at a step."""
+        return summarize(sums, weights=loss_weights(self.config).at(tf.constant(step, tf.int64)))
+
+    def _loss_function(self, learner: str) -> LossFunction:
+        return make_loss_function(
+            self.model,
+            weights=loss_weights(self.config),
+            learner=learner,
+            special_ids=self.tokenizer.special_ids,
+            compile_kernels=self.execution.compile_kernels,
+        )
+
+    def _make_optimizer(self, variables: Sequence[keras.Variable]) -> AdamW:
+        return AdamW(
+            variables,
+            weight_decay_rate=self.config.weight_decay_rate,
+            compile_from=self.execution.compile_updates_from,
+        )
 
     def _check_folder(self) -> None:
         """Raises HparamError where the folder holds a run of another configuration."""
@@ -166,22 +228,31 @@ class Run:
 
     def _check_batch_sizes(self) -> None:
         """Raises HparamError where a batch cannot be divided among replicas and accumulation steps."""
-        replicas, config = self.strategy.num_replicas_in_sync, self.config
+        replicas = self.strategy.num_replicas_in_sync
         multiples = {
-            "train_batch_size": replicas * config.gradient_accumulation_steps,
+            "train_batch_size": replicas * self.config.gradient_accumulation_steps,
             "eval_batch_size": replicas,
         }
-        for name, multiple in multiples.items():
-            if getattr(config, name) % multiple:
+        for phase, (name, multiple) in itertools.product(self.phases, multiples.items()):
+            if getattr(phase.config, name) % multiple:
                 raise HparamError(
                     f"{name} must be a multiple of {multiple}, with {replicas} devices. "
-                    f"Received: {getattr(config, name)}"
+                    f"Received: {getattr(phase.config, name)}"
                 )
 
-    def _data_settings(self) -> dict[str, Any]:
-        """Returns what training and evaluation data share."""
-        config = self.config
-        return {"max_seq_length": config.max_seq_length, "masking": self._masking, "seed": config.seed}
+
+def _make_phase(config: PretrainingConfig, first_step: int, last_step: int, tokenizer: Tokenizer) -> Phase:
+    """Returns a phase whose records were found in order."""
+    files = input_files(config.pretrain_tfrecords)
+    evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else files
+    for each in (files, evaluation_files):
+        check_records(each, max_seq_length=config.max_seq_length, tokenizer=tokenizer)
+    return Phase(config, first_step, last_step, files, evaluation_files, make_masking(config, tokenizer, files))
+
+
+def _data_settings(phase: Phase) -> dict[str, Any]:
+    """Returns what training and evaluation data share."""
+    return {"max_seq_length": phase.config.max_seq_length, "masking": phase.masking, "seed": phase.config.seed}
 
 
 def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
@@ -212,9 +283,7 @@ def build_configured_model(
         execution: how they are computed.
         random_token_counts: int64 [V], how often each id is drawn where nothing generates replacements.
     """
-    corrupt: Corrupt = functools.partial(
-        corrupt_batch, temperature=config.temperature, disallow_correct=config.disallow_correct
-    )
+    corrupt: Corrupt = functools.partial(corrupt_batch, disallow_correct=config.disallow_correct)
     if config.training_mode == "discriminator" and random_token_counts is not None:
         corrupt = functools.partial(corrupt_at_random, token_counts=random_token_counts)
     return build_model(
@@ -223,10 +292,13 @@ def build_configured_model(
         corrupt=corrupt,
         has_generator=config.has_generator,
         has_discriminator=config.has_discriminator,
+        has_two_towers=config.two_tower_generator,
         embedding_sharing="generator_untied" if config.training_mode == "two_stage" else config.embedding_sharing,
         sbgo_span_length=config.max_span_length if config.sbgo_weight else 0,
         sbpo_span_length=config.max_span_length if config.sbpo_weight else 0,
         generator_prediction=config.generator_prediction,
+        temperature=config.temperature,
+        noise_prob=config.mask_prob if config.electric_objective else None,
         draws_alone=config.training_mode == "discriminator",
         freezes_generator=config.training_mode == "two_stage",
         compile_kernels=execution.compile_kernels,

@@ -1,7 +1,6 @@
 """Pretraining and its evaluation from a configuration, to checkpoints, logs, results and published models."""
 
 import contextlib
-import itertools
 import json
 import pathlib
 from collections.abc import Iterator
@@ -46,7 +45,7 @@ def evaluate(config: PretrainingConfig) -> dict[str, float]:
     if step is None:
         raise CheckpointError(f"{run.model_dir} holds no checkpoint; train first (do_train)")
     with _naming_damaged_records(run):
-        results = {"step": step, **run.evaluate()}
+        results = {"step": step, **run.evaluate(step)}
     _write_results(run, results)
     return results
 
@@ -54,9 +53,10 @@ def evaluate(config: PretrainingConfig) -> dict[str, float]:
 def _train(run: Run) -> None:
     """Trains from the last checkpoint to the end, evaluating on the way."""
     config = run.config
-    optimizer, loss_scale = run.make_optimizer()
-    iterator, window = iter(run.training_batches()), WindowSums()
-    state = {"optimizer": optimizer, "iterator": iterator, "window": window}
+    updates, loss_scale = run.make_updates(), run.make_loss_scale()
+    iterators, window = run.training_iterators(), WindowSums()
+    optimizers = {learner: update.optimizer for learner, update in updates.items()}
+    state = {"optimizers": optimizers, "iterators": iterators, "window": window}
     checkpoints = run.checkpoints(**state, **({"loss_scale": loss_scale} if loss_scale else {}))
     first_step = checkpoints.restore_latest() or 0
     logging.info("training from step %d to %d", first_step, config.num_train_steps)
@@ -73,16 +73,16 @@ def _train(run: Run) -> None:
     def summarize_window(sums: dict[str, np.ndarray], step: int) -> dict[str, float]:
         rate = float(run.learning_rate(tf.constant(step - 1, tf.int64)))
         norm = float(sums["gradient_norm"]) / max(float(sums["num_steps"]), 1.0)
-        return {**run.summarize(sums), "gradient_norm": norm, "learning_rate": rate}
+        return {**run.summarize(sums, step - 1), "gradient_norm": norm, "learning_rate": rate}
 
     def evaluate_and_note(step: int) -> None:
-        numbers = {"step": step, **run.evaluate()}
+        numbers = {"step": step, **run.evaluate(step)}
         if run.is_chief:
             evaluations.append(numbers)
         logging.info("evaluation at step %d: %s", step, json.dumps(numbers))
 
     loop = TrainingLoop(
-        run.make_train_step(optimizer, loss_scale),
+        run.make_train_step(list(updates.values()), loss_scale),
         checkpoints=checkpoints,
         window=window,
         log=log,
@@ -92,7 +92,7 @@ def _train(run: Run) -> None:
         rescue_dir=run.model_dir / "checkpoints" if run.is_chief else None,
     )
     with contextlib.closing(log):
-        loop.run(iterator, first_step, is_evaluated=first_step in evaluated_steps)
+        loop.run(run.batches(iterators, first_step), first_step, is_evaluated=first_step in evaluated_steps)
 
 
 def _loop_settings(run: Run) -> LoopSettings:
@@ -147,5 +147,4 @@ def _naming_damaged_records(run: Run) -> Iterator[None]:
     try:
         yield
     except tf.errors.DataLossError as error:
-        files = sorted({*itertools.chain(run.files, run.evaluation_files)})
-        raise RecordError(find_corruption(files) or str(error)) from error
+        raise RecordError(find_corruption(run.all_files) or str(error)) from error

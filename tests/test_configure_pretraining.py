@@ -32,7 +32,11 @@ OWN_DEFAULTS = {
     "generator_prediction": "mean", "masking": "token", "span_geometric_p": 0.2, "max_span_length": 10,
     "span_whole_words": False, "replace_probs": [0.85, 0.0, 0.15], "replace_unit": "position",
     "random_tokens": "uniform", "training_mode": "joint", "stage_steps": None, "generator_checkpoint": None,
+    "decoupled_generator_update": False, "phases": None,
 }  # fmt: skip
+
+
+PHASE = {"max_seq_length": 64, "num_train_steps": 5}
 
 
 def configure(**hparams) -> PretrainingConfig:
@@ -231,10 +235,20 @@ def test_generator_embeddings_of_its_own_are_as_wide_as_it_is():
         ({"untied_generator": False}, ["masked_lm", "discriminator"]),
         ({"electra_objective": False}, ["masked_lm"]),
         ({"uniform_generator": True}, ["discriminator"]),
+        ({"two_tower_generator": True}, ["cloze", "discriminator"]),
+        ({"electric_objective": True}, ["cloze", "discriminator"]),
     ],
 )
 def test_networks_are_those_the_objective_needs(hparams, heads):
     assert [network.head for network in configure(**hparams).networks()] == heads
+
+
+def test_electric_is_an_objective_of_its_own_with_a_generator_of_two_towers():
+    config = configure(electric_objective=True, embedding_sharing="gdes", sbpo_weight=0.0)
+    assert (config.electra_objective, config.two_tower_generator) == (False, True)
+    assert config.generator_encoder() == configure().generator_encoder()
+    assert PretrainingConfig.from_saved(config.to_dict()) == config
+    assert not configure(two_tower_generator=True).electric_objective
 
 
 @pytest.mark.parametrize(
@@ -249,14 +263,26 @@ def test_networks_are_those_the_objective_needs(hparams, heads):
         ({"do_eval": True}, "exactly one must be true.*Received: do_train=true, do_eval=true"),
         ({"do_train": False}, "exactly one must be true.*Received: do_train=false, do_eval=false"),
         ({"use_tpu": True}, "use_tpu: TPUs are not supported"),
-        ({"two_tower_generator": True}, "two_tower_generator is not available yet"),
-        ({"electric_objective": True}, "electric_objective is not available yet"),
         ({"mask_prob": 1.0}, "mask_prob must be above 0 and below 1. Received: 1.0"),
         ({"mask_prob": 0}, "mask_prob must be above 0 and below 1. Received: 0.0"),
         ({"max_seq_length": 513}, "must be at most max_position_embeddings, 512.*Received: max_seq_length=513"),
         ({"max_seq_length": 8, "max_predictions_per_seq": 9}, "no more tokens can be masked than a sequence has"),
         ({"gradient_accumulation_steps": 3}, "train_batch_size=128, gradient_accumulation_steps=3"),
         ({"uniform_generator": True, "electra_objective": False}, "without a discriminator"),
+        ({"electric_objective": True, "electra_objective": True}, "two objectives.*leave one of them out"),
+        (
+            {"electric_objective": True, "two_tower_generator": False},
+            "a generator that does not read it.*=true, .*=false",
+        ),
+        ({"electric_objective": True, "temperature": 0.5}, "the generator's own; leave .*temperature=0.5"),
+        ({"electric_objective": True, "disallow_correct": True}, "the generator's own; leave .*disallow_correct=true"),
+        ({"electric_objective": True, "sbpo_weight": 1.0}, "nothing to tell apart; set it to 0.*sbpo_weight=1.0"),
+        ({"electric_objective": True, "training_mode": "generator"}, 'trained together.*training_mode="generator"'),
+        ({"electric_objective": True, "embedding_sharing": "encoder"}, 'can be no tower.*="encoder"'),
+        ({"two_tower_generator": True, "training_mode": "two_stage"}, 'trained together.*training_mode="two_stage"'),
+        ({"two_tower_generator": True, "electra_objective": False}, "trained together.*electra_objective=false"),
+        ({"two_tower_generator": True, "uniform_generator": True}, "uniformly or from a generator"),
+        ({"two_tower_generator": True, "sbgo_weight": 1.0}, "span boundary head.*sbgo_weight=1.0"),
         ({"untied_generator": False, "untied_generator_embeddings": True}, "one encoder has one table"),
         (
             {"embedding_sharing": "encoder", "untied_generator": True},
@@ -280,6 +306,23 @@ def test_networks_are_those_the_objective_needs(hparams, heads):
         ({"gen_weight": 0, "disc_weight": 0}, "nothing would be learned"),
         ({"gen_weight": 0, "electra_objective": False}, "nothing would be learned"),
         ({"temperature": 0}, "temperature must be above 0"),
+        ({"temperature": [[0, 1.0], [9, 0.0]]}, "temperature must be above 0"),
+        ({"mask_prob": [[0, 0.15], [9, 1.0]]}, "mask_prob must be above 0 and below 1"),
+        ({"disc_weight": [[9, 50], [0, 1]]}, "disc_weight must be a number or a list of .* with rising steps"),
+        ({"disc_weight": []}, "disc_weight must be a number or a list"),
+        ({"disc_weight": [[0, 1, 2]]}, "disc_weight must be a number or a list"),
+        ({"disc_weight": "fast"}, "disc_weight must be a finite number or a list of .step, value.. Received: 'fast'"),
+        ({"phases": []}, "phases must be a list of at least one phase"),
+        ({"phases": [{"max_seq_length": 64}]}, "each of phases must have max_seq_length and num_train_steps"),
+        ({"phases": [{**PHASE, "learning_rate": 1.0}]}, "each of phases must have .* Received"),
+        ({"phases": [{**PHASE, "max_seq_length": "64"}]}, "max_seq_length must be an integer"),
+        ({"phases": [{**PHASE, "max_seq_length": 1024}]}, "max_seq_length: must be at most max_position_embeddings"),
+        ({"phases": [PHASE], "num_train_steps": 6}, "num_train_steps: phases make it 5; leave it out"),
+        ({"phases": [PHASE], "training_mode": "two_stage"}, "phases, training_mode: its stages have one length each"),
+        (
+            {"decoupled_generator_update": True, "electra_objective": False},
+            "decoupled_generator_update, .* there are no two models",
+        ),
         ({"masking": "spans"}, "unknown masking 'spans': did you mean 'span'?"),
         ({"masking": "span", "replace_unit": "word"}, "unknown replace_unit 'word': valid are position, span"),
         ({"random_tokens": "often"}, "unknown random_tokens 'often': valid are frequency, uniform"),
@@ -383,3 +426,22 @@ def test_evaluation_may_read_fewer_of_the_examples_held_out_or_others_but_none_o
     assert configure(num_eval_examples=999, **evaluation).different_settings(started) == []
     assert configure(eval_tfrecords="own*", **evaluation).different_settings(started) == []
     assert configure(num_eval_examples=1001, **evaluation).different_settings(started) == ["num_eval_examples"]
+
+
+def test_phases_make_the_whole_of_a_preset_and_each_has_settings_of_its_own():
+    phases = [{**PHASE, "train_batch_size": 32}, {"max_seq_length": 128, "num_train_steps": 2, "eval_tfrecords": "e"}]
+    config = configure(preset="electra-base", phases=phases, mask_prob=[[0, 0.3], [7, 0.15]])
+    assert (config.num_train_steps, config.max_seq_length, config.phase_ends) == (7, 128, [5, 7])
+    first, second = config.in_phases()
+    assert (first.train_batch_size, second.train_batch_size) == (32, 256)
+    assert (first.max_predictions_per_seq, second.max_predictions_per_seq) == (19, 39)
+    assert first.pretrain_tfrecords == "d/pretrain_tfrecords_64/pretrain_data.tfrecord*"
+    assert (first.num_held_out, second.num_held_out) == (1000, 0)
+    assert {first.num_train_steps, second.num_train_steps} == {7}
+    assert PretrainingConfig.from_saved(json.loads(config.to_json())) == config
+
+
+def test_without_phases_a_run_is_one():
+    config = configure()
+    assert config.in_phases() == (config,)
+    assert config.phase_ends == [1_000_000]

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span.optimization import AdamW
-from electra_span.training import LossScale, make_evaluation_step, make_train_step, take_part
+from electra_span.training import LossScale, Update, make_evaluation_step, make_train_step, take_part
 
 B, NUM_FEATURES, NUM_OUTPUTS = 12, 5, 3
 
@@ -42,7 +42,7 @@ class Linear:
             self.variables = [self.kernel, self.bias]
             self.optimizer = AdamW(self.variables, weight_decay_rate=0.1)
 
-    def loss(self, part, whole, seed):
+    def loss(self, part, whole, seed, step):
         inputs = part.inputs
         if self.dropout_rate:
             kept = tf.random.stateless_uniform(tf.shape(inputs), seed) >= self.dropout_rate
@@ -53,7 +53,7 @@ class Linear:
 
     def train_step(self, **options):
         settings = {"learning_rate": lambda step: tf.constant(0.1), "seed": 7, **options}
-        return make_train_step(self.loss, self.variables, self.optimizer, strategy=self.strategy, **settings)
+        return make_train_step([Update(self.loss, self.variables, self.optimizer)], strategy=self.strategy, **settings)
 
     def values(self):
         slots = (*self.optimizer.first_moments.values(), *self.optimizer.second_moments.values())
@@ -75,7 +75,7 @@ def _run(model, num_steps=4, **options):
 def test_a_step_updates_with_the_clipped_gradient_of_the_whole_batch():
     model, batch = Linear(), _batch()
     with tf.GradientTape() as tape:
-        loss, _ = model.loss(batch, batch, None)
+        loss, _ = model.loss(batch, batch, None, 0)
     gradients = tape.gradient(loss, [variable.value for variable in model.variables])
     norm = float(tf.linalg.global_norm(gradients))
     assert norm > 1  # or nothing is clipped
@@ -175,8 +175,8 @@ def test_the_loss_scale_stays_at_least_1():
 
 def test_evaluation_sums_over_the_batch():
     model, batch = Linear(), _batch()
-    step = make_evaluation_step(lambda part: model.loss(part, part, None)[1], strategy=model.strategy)
-    expected = model.loss(batch, batch, None)[1]
+    step = make_evaluation_step(lambda part: model.loss(part, part, None, 0)[1], strategy=model.strategy)
+    expected = model.loss(batch, batch, None, 0)[1]
     assert {name: float(value) for name, value in step(batch).items()} == pytest.approx(
         {name: float(value) for name, value in expected.items()}
     )

@@ -16,7 +16,7 @@ from electra_span.losses import LossWeights, joint_losses
 from electra_span.objective import corrupt_batch
 from electra_span.optimization import AdamW
 from electra_span.pretrained import load_pretrained, save_pretrained
-from electra_span.training import make_train_step
+from electra_span.training import Update, make_train_step
 from pretrain.model import build_model, make_loss_function
 from pretrain.train import evaluate, train
 from scripts.describe_model import run_parameters
@@ -103,9 +103,7 @@ def test_an_update_trains_every_variable(embedding_sharing, embedding_type):
 def _trainer(model):
     optimizer = AdamW(model.trainable_variables, weight_decay_rate=0.01)
     step = make_train_step(
-        make_loss_function(model, weights=LossWeights()),
-        model.trainable_variables,
-        optimizer,
+        [Update(make_loss_function(model, weights=LossWeights()), model.trainable_variables, optimizer)],
         strategy=make_strategy(["CPU:0"]),
         learning_rate=lambda step: tf.constant(1e-3),
         seed=1,

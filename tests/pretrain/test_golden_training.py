@@ -15,7 +15,7 @@ from electra_span.losses import LossWeights, joint_losses
 from electra_span.objective import Corruption
 from electra_span.ops import share_of_mean
 from electra_span.optimization import AdamW, learning_rate_at
-from electra_span.training import make_train_step
+from electra_span.training import Update, make_train_step
 from pretrain.model import build_model
 from tests.golden_tf1 import recorded_batch, recorded_corruption, tf1_names
 
@@ -63,7 +63,7 @@ def trained(golden, request):
             decay_power=settings["lr_decay_power"],
         )
 
-    def loss_function(part, whole, dropout_seed):
+    def loss_function(part, whole, dropout_seed, step):
         predictions = model(part, dropout_seed=dropout_seed)
         losses = joint_losses(predictions, part, whole, weights=LossWeights(gen=1.0, disc=50.0))
         logits = {"mlm_logits": predictions.mlm_logits, "disc_logits": predictions.detection.logits}
@@ -72,7 +72,8 @@ def trained(golden, request):
         return losses.total, {"total": losses.total, "mlm": mlm, "disc": disc, **logits}
 
     strategy = tf.distribute.get_strategy()
-    step = make_train_step(loss_function, variables, optimizer, strategy=strategy, learning_rate=learning_rate, seed=0)
+    updates = [Update(loss_function, variables, optimizer)]
+    step = make_train_step(updates, strategy=strategy, learning_rate=learning_rate, seed=0)
     log = []
     for index in range(NUM_STEPS):
         result = step(_recorded_step(recorded, index), tf.constant(index, tf.int64))

@@ -7,7 +7,7 @@ import tensorflow as tf
 from electra_span.losses import LossWeights
 from electra_span.objective import corrupt_batch
 from electra_span.optimization import AdamW
-from electra_span.training import LossScale, make_train_step
+from electra_span.training import LossScale, Update, make_train_step
 from pretrain.model import build_model, make_loss_function
 from tests.tiny_models import TINY, TINY_GENERATOR, tiny_batch
 
@@ -19,9 +19,7 @@ def test_200_steps_in_half_precision_learn_and_stay_finite(dtype):
     model = build_model(TINY, TINY_GENERATOR, corrupt=corrupt_batch, dtype=dtype)
     optimizer = AdamW(model.trainable_variables, weight_decay_rate=0.01)
     step = make_train_step(
-        make_loss_function(model, weights=LossWeights(gen=1.0, disc=50.0)),
-        model.trainable_variables,
-        optimizer,
+        [Update(make_loss_function(model, weights=LossWeights()), model.trainable_variables, optimizer)],
         strategy=tf.distribute.get_strategy(),
         learning_rate=lambda step: tf.constant(3e-3),
         seed=0,

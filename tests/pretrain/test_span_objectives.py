@@ -134,7 +134,7 @@ def test_each_span_head_belongs_to_one_model_and_learns_from_its_loss_alone(batc
     for name in ("sbgo", "sbpo"):
         weights = LossWeights(gen=0.0, disc=0.0)._replace(**{name: 1.0})
         with tf.GradientTape() as tape:
-            loss, _ = make_loss_function(model, weights=weights)(batch, batch, None)
+            loss, _ = make_loss_function(model, weights=weights)(batch, batch, None, 0)
         found = tape.gradient(loss, model.trainable_variables)
         gradients[name] = {v.path for v, g in zip(model.trainable_variables, found, strict=True) if _is_nonzero(g)}
     generator, discriminator = ({v.path for v in part.variables} for part in (model.generator, model.discriminator))
@@ -156,7 +156,7 @@ def _is_nonzero(gradient):
 def test_compiled_parts_and_skipped_padding_change_no_span_loss(batch, options):
     losses = []
     for chosen in ({}, options):
-        loss, sums = make_loss_function(_span_model(**chosen), weights=WEIGHTS)(batch, batch, None)
+        loss, sums = make_loss_function(_span_model(**chosen), weights=WEIGHTS)(batch, batch, None, 0)
         losses.append([loss, sums["sbgo_loss"], sums["sbpo_loss"]])
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
