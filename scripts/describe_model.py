@@ -11,8 +11,14 @@ from configure_pretraining import PretrainingConfig
 from electra_span import command_line, model_cost
 from electra_span.config import MODEL_SIZES, EncoderConfig, UserError
 
-_LABELS = {"discriminator_head": "discriminator head", "masked_lm_head": "masked LM head"}
-_PUBLISHED_HEADS = {"ElectraForPreTraining": "discriminator", "ElectraForMaskedLM": "masked_lm"}
+_LABELS = {"discriminator": "discriminator head", "masked_lm": "masked LM head", "cloze": "cloze head"}
+_ONE_ENCODER = ("generator encoder", "generator encoder's own")
+_TWO_ENCODERS = ("generator's two encoders", "generator encoders' own")
+_PUBLISHED_HEADS = {
+    "ElectraForPreTraining": "discriminator",
+    "ElectraForMaskedLM": "masked_lm",
+    "TwoTowerElectraForMaskedLM": "cloze",
+}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -68,20 +74,21 @@ def describe_run(config: PretrainingConfig) -> list[str]:
 def run_parameters(config: PretrainingConfig) -> dict[str, int]:
     """Returns the number of parameters of every part of a pretraining run, sums included, by the part's name."""
     heads = [network.head for network in config.networks()]
-    has_generator = config.electra_objective and config.untied_generator and "masked_lm" in heads
+    head = next((head for head in heads if head != "discriminator"), None)
     encoder = config.discriminator_encoder()
     rows = encoder_parameters(encoder, "discriminator" if "discriminator" in heads else None)
     total = rows["discriminator"] if "discriminator" in rows else rows["encoder"]
-    if has_generator:
-        parts = model_cost.count_parameters(config.generator_encoder())
+    if head is None:
+        return {**rows, "all trained": total}
+    parts = model_cost.count_parameters(config.generator_encoder(), head)
+    of_head = parts.pop(f"{head}_head")
+    if config.has_detection_objective and config.untied_generator:
         shared = parts["embeddings"] if config.embedding_sharing == "shared" else 0
-        rows["generator encoder"] = sum(parts.values())
-        rows["generator encoder's own"] = sum(parts.values()) - shared
-        total += rows["generator encoder's own"]
-    if "masked_lm" in heads:
-        rows["masked LM head"] = model_cost.count_parameters(config.generator_encoder(), "masked_lm")["masked_lm_head"]
-        total += rows["masked LM head"]
-    return {**rows, "all trained": total}
+        whole, own = _TWO_ENCODERS if head == "cloze" else _ONE_ENCODER
+        rows[whole] = sum(parts.values())
+        rows[own] = sum(parts.values()) - shared
+        total += rows[own]
+    return {**rows, _LABELS[head]: of_head, "all trained": total + of_head}
 
 
 def describe_published(published: Mapping[str, Any]) -> list[str]:
@@ -97,17 +104,18 @@ def describe_published(published: Mapping[str, Any]) -> list[str]:
 
 def encoder_parameters(config: EncoderConfig, head: str | None) -> dict[str, int]:
     """Returns the number of parameters of an encoder's parts, of the encoder, and of its head and both together."""
-    parts = model_cost.count_parameters(config)
+    parts = model_cost.count_parameters(config, head)
+    of_head = {} if head is None else {_LABELS[head]: parts.pop(f"{head}_head")}
+    num_layers = f"2 x {config.num_hidden_layers}" if head == "cloze" else f"{config.num_hidden_layers}"
     rows = {
         "embeddings": parts["embeddings"],
         "embeddings_project": parts["embeddings_project"],
-        f"encoder layers ({config.num_hidden_layers})": parts["encoder_layers"],
-        "encoder": sum(parts.values()),
+        f"encoder layers ({num_layers})": parts["encoder_layers"],
+        "two encoders" if head == "cloze" else "encoder": sum(parts.values()),
+        **of_head,
     }
     if head is not None:
-        with_head = model_cost.count_parameters(config, head)
-        rows[_LABELS[f"{head}_head"]] = with_head[f"{head}_head"]
-        rows["discriminator" if head == "discriminator" else "generator"] = sum(with_head.values())
+        rows["discriminator" if head == "discriminator" else "generator"] = sum([*parts.values(), *of_head.values()])
     return rows
 
 

@@ -43,7 +43,7 @@ def test_published_sizes_have_their_recorded_parameters(size, rows):
     assert tuple(parameters[name] for name in names) == rows
 
 
-@pytest.mark.parametrize("variant", ["small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm"])
+@pytest.mark.parametrize("variant", ["small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm", "electric"])
 def test_all_trained_is_the_size_of_the_originals_variables(golden, variant):
     hparams = json.loads((golden / "tf1" / variant / "meta.json").read_text())["config"]
     del hparams["model_name"]
@@ -89,3 +89,16 @@ def test_mistakes_are_one_line(tmp_path):
     assert "neither a run's configuration nor a published model's" in mistake(str(tmp_path))
     (tmp_path / "config.json").write_text('{"architectures": ["ElectraModel"]}')
     assert "leave them out" in mistake(str(tmp_path), "--hparams", '{"seed": 1}')
+
+
+def test_two_towers_are_described():
+    parameters = describe_model.run_parameters(configure(electric_objective=True))
+    one = describe_model.run_parameters(configure())
+    embeddings = parameters["embeddings"]
+    assert parameters["generator's two encoders"] == 2 * one["generator encoder"] - embeddings
+    assert parameters["generator encoders' own"] == 2 * one["generator encoder's own"]
+    published = {**vars(configure().generator_encoder()), "architectures": ["TwoTowerElectraForMaskedLM"]}
+    rows = [line.rsplit(maxsplit=1) for line in describe_model.describe_published(published)[1:]]
+    encoders = 2 * one["generator encoder"] - embeddings
+    assert ["two encoders", f"{encoders:,}"] in rows
+    assert rows[-1] == ["generator", f"{encoders + parameters['cloze head']:,}"]
