@@ -23,6 +23,7 @@ from electra_span.model_cost import Network
 from electra_span.schedules import Schedule, values_of
 from pretrain.config_rules import (
     MAY_CHANGE,
+    accumulation_by_rule,
     check_pairs,
     check_values,
     masking_by_rule,
@@ -89,7 +90,7 @@ class PretrainingConfig:
         "tokens, changed or not, from the others",
     )
     gen_weight: float = _hparam(1.0, "weight of the generator's masked LM loss")
-    disc_weight: Schedule = _hparam(
+    disc_weight: float | Sequence[Sequence[float]] = _hparam(
         50.0, "weight of the discriminator's loss, replaced token detection; a number, or [[step, value], ...]"
     )
     sbgo_weight: float = _hparam(
@@ -101,7 +102,7 @@ class PretrainingConfig:
     generator_prediction: str = _hparam(
         "mean", "the generator's head that replacements are drawn from, with SBGO: mlm, sbgo or the mean of both logits"
     )
-    mask_prob: Schedule = _hparam(
+    mask_prob: float | Sequence[Sequence[float]] = _hparam(
         0.15, "share of the tokens to mask, special tokens counted; a number, or [[step, value], ...]"
     )
     max_predictions_per_seq: int = _derived(
@@ -128,7 +129,10 @@ class PretrainingConfig:
     num_warmup_steps: int = _hparam(10_000, "steps of linear warmup; 0: none")
     num_train_steps: int = _hparam(1_000_000, "steps of training, at the end of which the learning rate is 0")
     train_batch_size: int = _hparam(128, "sequences a step, over all devices")
-    gradient_accumulation_steps: int = _hparam(1, "parts a batch is worked through in, with the gradient of the whole")
+    gradient_accumulation_steps: int = _derived(
+        "1; from 131,072 words on, as many as keep a part's logits below 640 MiB",
+        "parts a batch is worked through in, with the gradient of the whole",
+    )
     eval_batch_size: int = _hparam(128, "sequences an evaluation step")
 
     model_size: str = _hparam("small", "small, base or large")
@@ -167,7 +171,7 @@ class PretrainingConfig:
     generator_layers: float = _hparam(1.0, "the generator's layers, as a fraction of the discriminator's")
     generator_hidden_size: float = _hparam(0.25, "the generator's hidden size, as a fraction of the discriminator's")
     disallow_correct: bool = _hparam(False, "never sample the original token")
-    temperature: Schedule = _hparam(
+    temperature: float | Sequence[Sequence[float]] = _hparam(
         1.0, "temperature of sampling from the generator; a number, or [[step, value], ...]"
     )
 
@@ -405,12 +409,16 @@ def _values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     data_dir = settings["data_dir"]
     model_dir = settings.get("model_dir", os.path.join(data_dir, "models", settings["model_name"]))
     encoder = EncoderConfig.of_size(settings["model_size"], **settings["model_hparam_overrides"])
+    most_masked = _most_masked(settings["mask_prob"], settings["max_seq_length"])
     return {
         **objective_by_rule(settings),
         **sharing_by_rule(settings),
         **masking_by_rule(settings),
         "embedding_size": encoder.embedding_size,
-        "max_predictions_per_seq": _most_masked(settings["mask_prob"], settings["max_seq_length"]),
+        "max_predictions_per_seq": most_masked,
+        "gradient_accumulation_steps": accumulation_by_rule(
+            settings, settings.get("max_predictions_per_seq", most_masked)
+        ),
         "pretrain_tfrecords": os.path.join(data_dir, "pretrain_tfrecords", "pretrain_data.tfrecord*"),
         "vocab_file": os.path.join(data_dir, "vocab.txt"),
         "model_dir": model_dir,

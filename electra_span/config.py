@@ -23,6 +23,9 @@ MODEL_SIZES: dict[str, dict[str, int]] = {
 # Fields of EncoderConfig that say how words get their vectors; Hugging Face's config.json has none of them.
 COMPOSITIONAL_FIELDS = ("embedding_type", "compositional_operation", "compositional_num_buckets")
 
+# Words from which on nothing of the logits' size is held beside them: they outweigh all else in memory then.
+LARGE_VOCABULARY = 2**17
+
 SPAN_OFFSET_SIZE = 200  # width of the embedding of a position in its span (Joshi et al. 2020, section 3.2)
 
 _TYPE_NAMES: dict[Any, str] = {

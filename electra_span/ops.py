@@ -7,8 +7,7 @@ import math
 
 import tensorflow as tf
 
-# Words from which on nothing of the logits' size is held beside them: they outweigh all else in memory then.
-LARGE_VOCABULARY = 2**17
+from electra_span.config import LARGE_VOCABULARY
 
 
 def split_seed(seed: tf.Tensor | None, num: int) -> list[tf.Tensor | None]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from electra_span.config import HparamError, check_choice
+from electra_span.config import LARGE_VOCABULARY, HparamError, check_choice
 from electra_span.schedules import values_of
 
 _AT_LEAST: dict[str, float] = {
@@ -17,6 +17,7 @@ _AT_LEAST: dict[str, float] = {
     "max_predictions_per_seq": 1, "max_seq_length": 3, "max_span_length": 1,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size", "span_geometric_p")
+_MOST_LOGIT_BYTES = 640 * 2**20  # of a part of a batch
 _SCHEDULES = ("mask_prob", "disc_weight", "temperature")
 _LARGEST_SEED = 2**31 - 1
 
@@ -62,6 +63,23 @@ def masking_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
         "replace_probs": [0.85, 0.0, 0.15] if masking == "token" else [0.8, 0.1, 0.1],
         "replace_unit": "span" if masking == "span" else "position",
     }
+
+
+def accumulation_by_rule(settings: Mapping[str, Any], num_predictions: int) -> int:
+    """Returns in how many equal parts a batch is worked through where nothing is said.
+
+    With a large vocabulary the logits outweigh all else in memory.
+
+    Args:
+        settings: of the run.
+        num_predictions: N, masked positions of a row.
+    """
+    batch_size, vocab_size = settings["train_batch_size"], settings["vocab_size"]
+    num_bytes = 4 * batch_size * num_predictions * vocab_size
+    if vocab_size < LARGE_VOCABULARY or num_bytes <= _MOST_LOGIT_BYTES:
+        return 1
+    fitting = (parts for parts in range(2, batch_size) if num_bytes <= parts * _MOST_LOGIT_BYTES)
+    return next((parts for parts in fitting if batch_size % parts == 0), batch_size)
 
 
 def check_values(config: Any) -> None:

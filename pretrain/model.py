@@ -7,13 +7,13 @@ import keras
 import tensorflow as tf
 
 from electra_span.batches import MaskedBatch
-from electra_span.config import EncoderConfig
+from electra_span.config import LARGE_VOCABULARY, EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.layers.kernels import compiled
 from electra_span.losses import LossWeights, joint_losses, masked_lm_losses
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
 from electra_span.objective import Corrupt, Discriminator, Generator, HeadLogits, Predictions, predict
-from electra_span.ops import LARGE_VOCABULARY, split_seed
+from electra_span.ops import split_seed
 from electra_span.schedules import Schedule, value_at
 from electra_span.training import LossFunction, Sums
 from pretrain.metrics import metric_sums

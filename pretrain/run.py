@@ -1,10 +1,10 @@
-"""One configured pretraining run: its files, tokenizer, devices, models, data and steps, ready to train or evaluate."""
+"""One configured pretraining run: its devices, data, models and steps, ready to train or evaluate."""
 
 import functools
 import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,42 +18,17 @@ from electra_span.config import HparamError
 from electra_span.devices import Execution, is_chief, make_strategy, resolve_execution
 from electra_span.loop import WindowSums
 from electra_span.losses import LossWeights
-from electra_span.masking import MaskingConfig
 from electra_span.objective import Corrupt, corrupt_at_random, corrupt_batch
 from electra_span.optimization import AdamW, learning_rate_at
-from electra_span.tokenization import Tokenizer, load_tokenizer
 from electra_span.training import LossFunction, LossScale, StepResult, Update, make_evaluation_step, make_train_step
-from pretrain.input_pipeline import evaluation_dataset, training_dataset
-from pretrain.manifest import read_manifest
-from pretrain.masking_settings import make_masking
 from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
-from pretrain.records import check_records, input_files
+from pretrain.run_data import RunData
 from pretrain.stages import start_from_generator
 
 
-class Phase(NamedTuple):
-    """A part of a run: all of it, where it has no phases.
-
-    Attributes:
-        config: the configuration in force; its steps are the whole run's.
-        first_step: updates made before it.
-        last_step: updates made at its end.
-        files: the records of training.
-        evaluation_files: the records of evaluation, at whose head those files may be.
-        masking: what is masked.
-    """
-
-    config: PretrainingConfig
-    first_step: int
-    last_step: int
-    files: list[str]
-    evaluation_files: list[str]
-    masking: MaskingConfig
-
-
 class Run:
-    """One configured run: its files, tokenizer, devices and models.
+    """One configured run: its folder, devices, data and models.
 
     Args:
         config: the effective configuration.
@@ -67,12 +42,7 @@ class Run:
         self.model_dir = pathlib.Path(config.model_dir)
         self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
         self.is_chief = is_chief(self.strategy)
-        self.tokenizer = _load_tokenizer(config, input_files(config.in_phases()[0].pretrain_tfrecords))
-        starts = [0, *config.phase_ends[:-1]]
-        self.phases = [
-            _make_phase(each, start, end, self.tokenizer)
-            for each, start, end in zip(config.in_phases(), starts, config.phase_ends, strict=True)
-        ]
+        self.data = RunData(config)
         self._check_folder()
 
         keras.utils.set_random_seed(config.seed)
@@ -80,7 +50,7 @@ class Run:
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
         with self.strategy.scope():
-            self.model = build_configured_model(config, self.execution, self.phases[0].masking.random_token_counts)
+            self.model = build_configured_model(config, self.execution, self.data.phases[0].masking.random_token_counts)
             generator, discriminator = self.model.generator, self.model.discriminator
             if config.generator_checkpoint and generator is not None and discriminator is not None:
                 start_from_generator(generator, discriminator, config.generator_checkpoint)
@@ -92,50 +62,12 @@ class Run:
             compile_step=self.execution.compile_step,
         )
 
-    @property
-    def all_files(self) -> list[str]:
-        """The files of records that the run reads."""
-        return sorted({file for phase in self.phases for file in (*phase.files, *phase.evaluation_files)})
-
     def evaluate(self, step: int) -> dict[str, float]:
-        """Returns the numbers of `summarize` on the evaluation set, at the current weights.
-
-        Args:
-            step: the number of updates made, by whose phase the set is.
-        """
-        phase = next((phase for phase in self.phases if step <= phase.last_step), self.phases[-1])
-        batches = evaluation_dataset(
-            phase.evaluation_files,
-            batch_size=phase.config.eval_batch_size,
-            num_held_out=phase.config.num_held_out,
-            **_data_settings(phase),
-        )
+        """Returns the numbers of `summarize` on the evaluation set, at the current weights, made by step updates."""
         totals = WindowSums()
-        for batch in batches.take(self.config.num_eval_steps):
+        for batch in self.data.evaluation_batches(step):
             totals.add(self.evaluation_step(batch))
         return self.summarize(totals.take(), self.config.num_train_steps)
-
-    def training_iterators(self) -> list[Iterator[Any]]:
-        """Returns the endless batches of each phase, which `tf.train.Checkpoint` can save wherever they are."""
-        return [
-            iter(
-                training_dataset(
-                    phase.files,
-                    batch_size=phase.config.train_batch_size,
-                    num_held_out=phase.config.num_held_out,
-                    shuffle_buffer_size=phase.config.shuffle_buffer_size,
-                    first_step=phase.first_step,
-                    **_data_settings(phase),
-                )
-            )
-            for phase in self.phases
-        ]
-
-    def batches(self, iterators: Sequence[Iterator[Any]], first_step: int) -> Iterator[Any]:
-        """Returns the batches of training from first_step updates on, of each phase its share."""
-        for phase, iterator in zip(self.phases, iterators, strict=True):
-            num_left = phase.last_step - max(first_step, phase.first_step)
-            yield from itertools.islice(iterator, max(num_left, 0))
 
     def make_updates(self) -> dict[str, Update]:
         """Returns what a step updates, by the name of the model that learns: "both", or one after the other."""
@@ -199,7 +131,7 @@ class Run:
             self.model,
             weights=loss_weights(self.config),
             learner=learner,
-            special_ids=self.tokenizer.special_ids,
+            special_ids=self.data.tokenizer.special_ids,
             compile_kernels=self.execution.compile_kernels,
         )
 
@@ -233,39 +165,12 @@ class Run:
             "train_batch_size": replicas * self.config.gradient_accumulation_steps,
             "eval_batch_size": replicas,
         }
-        for phase, (name, multiple) in itertools.product(self.phases, multiples.items()):
+        for phase, (name, multiple) in itertools.product(self.data.phases, multiples.items()):
             if getattr(phase.config, name) % multiple:
                 raise HparamError(
                     f"{name} must be a multiple of {multiple}, with {replicas} devices. "
                     f"Received: {getattr(phase.config, name)}"
                 )
-
-
-def _make_phase(config: PretrainingConfig, first_step: int, last_step: int, tokenizer: Tokenizer) -> Phase:
-    """Returns a phase whose records were found in order."""
-    files = input_files(config.pretrain_tfrecords)
-    evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else files
-    for each in (files, evaluation_files):
-        check_records(each, max_seq_length=config.max_seq_length, tokenizer=tokenizer)
-    return Phase(config, first_step, last_step, files, evaluation_files, make_masking(config, tokenizer, files))
-
-
-def _data_settings(phase: Phase) -> dict[str, Any]:
-    """Returns what training and evaluation data share."""
-    return {"max_seq_length": phase.config.max_seq_length, "masking": phase.masking, "seed": phase.config.seed}
-
-
-def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
-    """Returns the tokenizer that the records were built with, as far as their manifest tells."""
-    manifest = read_manifest(pathlib.Path(files[0]).parent)
-    strip_accents = None if manifest is None else manifest["tokenizer"].get("strip_accents")
-    tokenizer = load_tokenizer(config.vocab_file, do_lower_case=config.do_lower_case, strip_accents=strip_accents)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise HparamError(
-            f"vocab_size must be at least the {tokenizer.vocab_size} entries of {config.vocab_file}. "
-            f"Received: {config.vocab_size}"
-        )
-    return tokenizer
 
 
 def loss_weights(config: PretrainingConfig) -> LossWeights:

@@ -54,7 +54,7 @@ def _train(run: Run) -> None:
     """Trains from the last checkpoint to the end, evaluating on the way."""
     config = run.config
     updates, loss_scale = run.make_updates(), run.make_loss_scale()
-    iterators, window = run.training_iterators(), WindowSums()
+    iterators, window = run.data.training_iterators(), WindowSums()
     optimizers = {learner: update.optimizer for learner, update in updates.items()}
     state = {"optimizers": optimizers, "iterators": iterators, "window": window}
     checkpoints = run.checkpoints(**state, **({"loss_scale": loss_scale} if loss_scale else {}))
@@ -92,7 +92,9 @@ def _train(run: Run) -> None:
         rescue_dir=run.model_dir / "checkpoints" if run.is_chief else None,
     )
     with contextlib.closing(log):
-        loop.run(run.batches(iterators, first_step), first_step, is_evaluated=first_step in evaluated_steps)
+        loop.run(
+            run.data.training_batches(iterators, first_step), first_step, is_evaluated=first_step in evaluated_steps
+        )
 
 
 def _loop_settings(run: Run) -> LoopSettings:
@@ -119,7 +121,7 @@ def _publish(run: Run) -> None:
     parts = {"discriminator": run.model.discriminator, "generator": run.model.generator}
     for name, part in parts.items():
         if part is not None:
-            save_pretrained(part, run.tokenizer, run.model_dir / name)
+            save_pretrained(part, run.data.tokenizer, run.model_dir / name)
             logging.info("wrote %s", run.model_dir / name)
     evaluations = _evaluations(run).read()
     if evaluations:
@@ -147,4 +149,4 @@ def _naming_damaged_records(run: Run) -> Iterator[None]:
     try:
         yield
     except tf.errors.DataLossError as error:
-        raise RecordError(find_corruption(run.all_files) or str(error)) from error
+        raise RecordError(find_corruption(run.data.files) or str(error)) from error

@@ -445,3 +445,19 @@ def test_without_phases_a_run_is_one():
     config = configure()
     assert config.in_phases() == (config,)
     assert config.phase_ends == [1_000_000]
+
+
+@pytest.mark.parametrize(
+    ("hparams", "steps"),
+    [
+        ({"train_batch_size": 4096}, 1),
+        ({"vocab_size": 131_071, "train_batch_size": 512}, 1),
+        ({"vocab_size": 1_000_000, "train_batch_size": 8}, 1),
+        ({"vocab_size": 1_000_000, "train_batch_size": 16}, 2),
+        ({"vocab_size": 1_000_000, "train_batch_size": 27}, 9),  # 4 parts would be small enough
+        ({"vocab_size": 1_000_000, "train_batch_size": 128}, 16),
+        ({"vocab_size": 1_000_000, "train_batch_size": 128, "gradient_accumulation_steps": 1}, 1),
+    ],
+)
+def test_a_large_vocabulary_divides_the_batch_so_that_its_logits_fit(hparams, steps):
+    assert configure(**hparams).gradient_accumulation_steps == steps

@@ -10,8 +10,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from electra_span.config import EncoderConfig
-from electra_span.ops import LARGE_VOCABULARY
+from electra_span.config import LARGE_VOCABULARY, EncoderConfig
 
 # The standard deviation of both factors' entries from which vectors get that of `initializer_range`.
 _FACTOR_STDDEV: dict[str, Callable[[float], float]] = {

@@ -1,0 +1,125 @@
+"""The data of one configured pretraining run: its tokenizer, and the batches of each of its phases."""
+
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from configure_pretraining import PretrainingConfig
+from electra_span.config import HparamError
+from electra_span.masking import MaskingConfig
+from electra_span.tokenization import Tokenizer, load_tokenizer
+from pretrain.input_pipeline import evaluation_dataset, training_dataset
+from pretrain.manifest import read_manifest
+from pretrain.masking_settings import make_masking
+from pretrain.records import check_records, input_files
+
+
+class Phase(NamedTuple):
+    """A part of a run: all of it, where it has no phases.
+
+    Attributes:
+        config: the configuration in force; its steps are the whole run's.
+        first_step: updates made before it.
+        last_step: updates made at its end.
+        files: the records of training.
+        evaluation_files: the records of evaluation, at whose head those files may be.
+        masking: what is masked.
+    """
+
+    config: PretrainingConfig
+    first_step: int
+    last_step: int
+    files: list[str]
+    evaluation_files: list[str]
+    masking: MaskingConfig
+
+
+class RunData:
+    """Tokenizer and batches of a run.
+
+    Args:
+        config: the effective configuration.
+
+    Raises:
+        UserError: vocabulary, records and configuration do not fit.
+    """
+
+    def __init__(self, config: PretrainingConfig) -> None:
+        configs, ends = config.in_phases(), config.phase_ends
+        self.tokenizer = _load_tokenizer(config, input_files(configs[0].pretrain_tfrecords))
+        self.phases = [
+            _make_phase(each, start, end, self.tokenizer)
+            for each, start, end in zip(configs, [0, *ends[:-1]], ends, strict=True)
+        ]
+
+    @property
+    def files(self) -> list[str]:
+        """All files of records that the run reads, in order."""
+        return sorted({file for phase in self.phases for file in (*phase.files, *phase.evaluation_files)})
+
+    def evaluation_batches(self, step: int) -> tf.data.Dataset:
+        """Returns the batches of one evaluation.
+
+        Args:
+            step: the number of updates made, by whose phase the set is.
+        """
+        phase = next((phase for phase in self.phases if step <= phase.last_step), self.phases[-1])
+        batches = evaluation_dataset(
+            phase.evaluation_files,
+            batch_size=phase.config.eval_batch_size,
+            num_held_out=phase.config.num_held_out,
+            **_data_settings(phase),
+        )
+        return batches.take(phase.config.num_eval_steps)
+
+    def training_iterators(self) -> list[Iterator[Any]]:
+        """Returns the endless batches of each phase, which `tf.train.Checkpoint` can save wherever they are."""
+        return [
+            iter(
+                training_dataset(
+                    phase.files,
+                    batch_size=phase.config.train_batch_size,
+                    num_held_out=phase.config.num_held_out,
+                    shuffle_buffer_size=phase.config.shuffle_buffer_size,
+                    first_step=phase.first_step,
+                    **_data_settings(phase),
+                )
+            )
+            for phase in self.phases
+        ]
+
+    def training_batches(self, iterators: Sequence[Iterator[Any]], first_step: int) -> Iterator[Any]:
+        """Returns the batches of training from first_step updates on, of each phase its share."""
+        for phase, iterator in zip(self.phases, iterators, strict=True):
+            num_left = phase.last_step - max(first_step, phase.first_step)
+            yield from itertools.islice(iterator, max(num_left, 0))
+
+
+def _make_phase(config: PretrainingConfig, first_step: int, last_step: int, tokenizer: Tokenizer) -> Phase:
+    """Returns a phase whose records were found in order."""
+    files = input_files(config.pretrain_tfrecords)
+    evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else files
+    for each in (files, evaluation_files):
+        check_records(each, max_seq_length=config.max_seq_length, tokenizer=tokenizer)
+    return Phase(config, first_step, last_step, files, evaluation_files, make_masking(config, tokenizer, files))
+
+
+def _data_settings(phase: Phase) -> dict[str, Any]:
+    """Returns what training and evaluation data share."""
+    return {"max_seq_length": phase.config.max_seq_length, "masking": phase.masking, "seed": phase.config.seed}
+
+
+def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
+    """Returns the tokenizer that the records were built with, as far as their manifest tells."""
+    manifest = read_manifest(pathlib.Path(files[0]).parent)
+    strip_accents = None if manifest is None else manifest["tokenizer"].get("strip_accents")
+    tokenizer = load_tokenizer(config.vocab_file, do_lower_case=config.do_lower_case, strip_accents=strip_accents)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise HparamError(
+            f"vocab_size must be at least the {tokenizer.vocab_size} entries of {config.vocab_file}. "
+            f"Received: {config.vocab_size}"
+        )
+    return tokenizer
