@@ -6,9 +6,10 @@ What is offered here is imported at its first use: importing the package does no
 import importlib
 from typing import Any
 
-__all__ = ["load_pretrained", "load_tokenizer", "save_pretrained"]
+__all__ = ["Electra", "load_pretrained", "load_tokenizer", "save_pretrained"]
 
 _MODULE_OF = {
+    "Electra": "electra_span.electra",
     "load_pretrained": "electra_span.pretrained",
     "load_tokenizer": "electra_span.tokenization",
     "save_pretrained": "electra_span.pretrained",
