@@ -11,30 +11,11 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from electra_span.config import (
-    COMPOSITIONAL_FIELDS,
-    EncoderConfig,
-    HparamError,
-    check_choice,
-    checked_hparams,
-    widths_by_rule,
-)
+from electra_span.config import EncoderConfig, HparamError, checked_hparams, widths_by_rule
 from electra_span.model_cost import Network
-from electra_span.schedules import Schedule, values_of
-from pretrain.config_rules import (
-    MAY_CHANGE,
-    accumulation_by_rule,
-    check_pairs,
-    check_values,
-    masking_by_rule,
-    objective_by_rule,
-    sharing_by_rule,
-)
-from pretrain.phases import check_phases, ends_of, settings_of, whole_run
-from pretrain.recipes import DEBUG, PRESETS
-
-# Fields of EncoderConfig that are hparams themselves, equal for both encoders but for a generator's own embedding_size.
-_TABLE_FIELDS = ("vocab_size", "embedding_size", *COMPOSITIONAL_FIELDS)
+from pretrain.config_defaults import TABLE_FIELDS, merged_hparams, most_masked, settings_by_phases, values_by_rule
+from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values
+from pretrain.phases import ends_of, settings_of
 
 
 def _hparam(default: Any, meaning: str) -> Any:
@@ -86,8 +67,8 @@ class PretrainingConfig:
     )
     electric_objective: bool = _hparam(
         False,
-        "Electric: the discriminator, told the probability that a generator of two towers gives each token, tells drawn "
-        "tokens, changed or not, from the others",
+        "Electric: the discriminator, told the probability that a generator of two towers gives each token, tells "
+        "drawn tokens, changed or not, from the others",
     )
     gen_weight: float = _hparam(1.0, "weight of the generator's masked LM loss")
     disc_weight: float | Sequence[Sequence[float]] = _hparam(
@@ -220,9 +201,9 @@ class PretrainingConfig:
         ruled = {field.name for field in fields if "rule" in field.metadata}
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-        settings = {**defaults, "model_name": model_name, "data_dir": data_dir, **_merged(given)}
-        settings |= _settings_by_phases(cls, settings, given)
-        return cls(**{**_values_by_rule(settings), **settings})
+        settings = {**defaults, "model_name": model_name, "data_dir": data_dir, **merged_hparams(given)}
+        settings |= settings_by_phases(cls, settings, given)
+        return cls(**{**values_by_rule(settings), **settings})
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> "PretrainingConfig":
@@ -237,7 +218,7 @@ class PretrainingConfig:
 
     def discriminator_encoder(self) -> EncoderConfig:
         """Returns the shape of the discriminator's encoder, of the only one where there is one."""
-        tables = {name: getattr(self, name) for name in _TABLE_FIELDS}
+        tables = {name: getattr(self, name) for name in TABLE_FIELDS}
         return EncoderConfig.of_size(self.model_size, **tables, **self.model_hparam_overrides)
 
     def generator_encoder(self) -> EncoderConfig:
@@ -321,7 +302,7 @@ class PretrainingConfig:
                 self,
                 phases=None,
                 **settings_of(
-                    phase, data_dir=self.data_dir, most_masked=functools.partial(_most_masked, self.mask_prob)
+                    phase, data_dir=self.data_dir, most_masked=functools.partial(most_masked, self.mask_prob)
                 ),
             )
             for phase in self.phases
@@ -362,66 +343,3 @@ class PretrainingConfig:
         is_same = before.num_held_out == self.num_held_out
         is_unseen = self.do_eval and self.num_held_out < before.num_held_out  # an evaluation may read fewer, or others
         return different + ([] if is_same or is_unseen else ["num_eval_examples"])
-
-
-def _merged(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what preset, debug and the user set, the later winning; overrides of the model key by key."""
-    preset = given.get("preset")
-    if preset is not None:
-        check_choice("preset", preset, PRESETS)
-    layers = (PRESETS[preset] if preset else {}, DEBUG if given.get("debug") else {}, given)
-    merged = {key: value for layer in layers for key, value in layer.items()}
-    overrides = {key: value for layer in layers for key, value in layer.get("model_hparam_overrides", {}).items()}
-    try:
-        overrides = checked_hparams(EncoderConfig, overrides)
-    except HparamError as error:
-        raise HparamError(f"model_hparam_overrides: {error}") from None
-    lifted: dict[str, Any] = {key: overrides.pop(key) for key in _TABLE_FIELDS if key in overrides}
-    return {**merged, **lifted, "model_hparam_overrides": overrides}
-
-
-def _settings_by_phases(config_class: type, settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a run's phases, where it has any, make of its other settings; raises HparamError for another value.
-
-    Args:
-        config_class: declares the types.
-        settings: the run's.
-        given: those among them that the user sets.
-    """
-    phases = settings["phases"]
-    if phases is None:
-        return {}
-    check_phases(phases)
-    typed = [checked_hparams(config_class, phase) for phase in phases]
-    by_phases = whole_run(typed)
-    for name, value in by_phases.items():
-        if given.get(name, value) != value:
-            raise HparamError(f"{name}: phases make it {value}; leave it out. Received: {given[name]}")
-    return {"phases": typed, **by_phases}
-
-
-def _most_masked(mask_prob: Schedule, max_seq_length: int) -> int:
-    return max(1, int((max(values_of(mask_prob)) + 0.005) * max_seq_length))
-
-
-def _values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a value for every field that has a rule, from the settings that have none."""
-    data_dir = settings["data_dir"]
-    model_dir = settings.get("model_dir", os.path.join(data_dir, "models", settings["model_name"]))
-    encoder = EncoderConfig.of_size(settings["model_size"], **settings["model_hparam_overrides"])
-    most_masked = _most_masked(settings["mask_prob"], settings["max_seq_length"])
-    return {
-        **objective_by_rule(settings),
-        **sharing_by_rule(settings),
-        **masking_by_rule(settings),
-        "embedding_size": encoder.embedding_size,
-        "max_predictions_per_seq": most_masked,
-        "gradient_accumulation_steps": accumulation_by_rule(
-            settings, settings.get("max_predictions_per_seq", most_masked)
-        ),
-        "pretrain_tfrecords": os.path.join(data_dir, "pretrain_tfrecords", "pretrain_data.tfrecord*"),
-        "vocab_file": os.path.join(data_dir, "vocab.txt"),
-        "model_dir": model_dir,
-        "results_txt": os.path.join(model_dir, "results", "unsup_results.txt"),
-        "results_pkl": os.path.join(model_dir, "results", "unsup_results.pkl"),
-    }

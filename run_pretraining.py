@@ -5,8 +5,9 @@ import json
 
 from absl.flags import argparse_flags
 
-from configure_pretraining import PRESETS, PretrainingConfig
+from configure_pretraining import PretrainingConfig
 from electra_span import command_line
+from pretrain.recipes import PRESETS
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -2,11 +2,11 @@
 
 import itertools
 import json
-from collections.abc import Mapping
 from typing import Any
 
-from electra_span.config import LARGE_VOCABULARY, HparamError, check_choice
+from electra_span.config import HparamError, check_choice
 from electra_span.schedules import values_of
+from pretrain.config_defaults import SHARING
 
 _AT_LEAST: dict[str, float] = {
     "gen_weight": 0, "disc_weight": 0, "sbgo_weight": 0, "sbpo_weight": 0, "lr_decay_power": 0, "weight_decay_rate": 0,
@@ -17,7 +17,6 @@ _AT_LEAST: dict[str, float] = {
     "max_predictions_per_seq": 1, "max_seq_length": 3, "max_span_length": 1,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size", "span_geometric_p")
-_MOST_LOGIT_BYTES = 640 * 2**20  # of a part of a batch
 _SCHEDULES = ("mask_prob", "disc_weight", "temperature")
 _LARGEST_SEED = 2**31 - 1
 
@@ -32,60 +31,11 @@ MAY_CHANGE = frozenset({
     "xla", "iterations_per_loop", "use_tpu", "num_tpu_cores", "tpu_job_name", "tpu_name", "tpu_zone", "gcp_project",
 })  # fmt: skip
 
-# What the original calls each kind of embedding_sharing: untied_generator, untied_generator_embeddings.
-_SHARING = {
-    "shared": (True, False),
-    "generator_untied": (True, True),
-    "gdes": (True, False),
-    "encoder": (False, False),
-}
-
-
-def sharing_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns embedding_sharing and the original's two booleans for it, as far as not all of them are given."""
-    names = ("untied_generator", "untied_generator_embeddings")
-    given = tuple(settings.get(name, default) for name, default in zip(names, _SHARING["shared"], strict=True))
-    by_booleans = next((kind for kind, booleans in _SHARING.items() if booleans == given), "encoder")
-    kind = settings.get("embedding_sharing", by_booleans)
-    return {"embedding_sharing": kind, **dict(zip(names, _SHARING.get(kind, given), strict=True))}
-
-
-def objective_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what Electric's objective, or its absence, says about the others."""
-    is_electric = settings["electric_objective"]
-    return {"electra_objective": not is_electric, "two_tower_generator": is_electric}
-
-
-def masking_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how chosen tokens are replaced, as the kind of masking has it where nothing is said."""
-    masking = settings["masking"]
-    return {
-        "replace_probs": [0.85, 0.0, 0.15] if masking == "token" else [0.8, 0.1, 0.1],
-        "replace_unit": "span" if masking == "span" else "position",
-    }
-
-
-def accumulation_by_rule(settings: Mapping[str, Any], num_predictions: int) -> int:
-    """Returns in how many equal parts a batch is worked through where nothing is said.
-
-    With a large vocabulary the logits outweigh all else in memory.
-
-    Args:
-        settings: of the run.
-        num_predictions: N, masked positions of a row.
-    """
-    batch_size, vocab_size = settings["train_batch_size"], settings["vocab_size"]
-    num_bytes = 4 * batch_size * num_predictions * vocab_size
-    if vocab_size < LARGE_VOCABULARY or num_bytes <= _MOST_LOGIT_BYTES:
-        return 1
-    fitting = (parts for parts in range(2, batch_size) if num_bytes <= parts * _MOST_LOGIT_BYTES)
-    return next((parts for parts in fitting if batch_size % parts == 0), batch_size)
-
 
 def check_values(config: Any) -> None:
     """Raises HparamError for a value of a PretrainingConfig that is never possible, whatever the others are."""
     check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
-    check_choice("embedding_sharing", config.embedding_sharing, _SHARING)
+    check_choice("embedding_sharing", config.embedding_sharing, SHARING)
     check_choice("training_mode", config.training_mode, ("joint", "generator", "two_stage", "discriminator"))
     check_choice("generator_prediction", config.generator_prediction, ("mlm", "sbgo", "mean"))
     check_choice("masking", config.masking, ("token", "whole_word", "span"))
@@ -245,7 +195,7 @@ def _rules_of_embeddings(config: Any) -> tuple[_Rule, ...]:
             "one encoder has one table of embeddings; set untied_generator to true",
         ),
         (
-            (config.untied_generator, config.untied_generator_embeddings) == _SHARING[config.embedding_sharing],
+            (config.untied_generator, config.untied_generator_embeddings) == SHARING[config.embedding_sharing],
             ("embedding_sharing", "untied_generator", "untied_generator_embeddings"),
             "these contradict each other; give embedding_sharing alone",
         ),

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configure_pretraining import PRESETS, PretrainingConfig
+from configure_pretraining import PretrainingConfig
 from electra_span.config import EncoderConfig, HparamError
+from pretrain.recipes import PRESETS
 
 # Defaults of the original ELECTRA for model "m" in folder "d".
 ORIGINAL_DEFAULTS = {
