@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -108,28 +109,22 @@ def build_model(
     discriminator_config: EncoderConfig,
     generator_config: EncoderConfig,
     *,
-    corrupt: Corrupt,
     has_generator: bool = True,
     has_discriminator: bool = True,
     has_two_towers: bool = False,
     embedding_sharing: str = "shared",
     sbgo_span_length: int = 0,
     sbpo_span_length: int = 0,
-    generator_prediction: str = "mean",
-    temperature: Schedule | None = None,
-    noise_prob: Schedule | None = None,
-    draws_alone: bool = False,
-    freezes_generator: bool = False,
     compile_kernels: bool = False,
     skips_padding: bool = False,
     dtype: str = "float32",
+    **settings: Any,
 ) -> PretrainingModel:
     """Returns the networks of a run.
 
     Args:
         discriminator_config: of the discriminator's encoder.
         generator_config: of the generator's encoder, where it has one of its own.
-        corrupt: draws the replacements.
         has_generator: False where nothing generates them.
         has_discriminator: False for a masked language model alone.
         has_two_towers: the generator is a `TwoTowerGenerator`, beside a discriminator.
@@ -137,12 +132,9 @@ def build_model(
             what its tables differ from the generator's by), "encoder" (one encoder is both).
         sbgo_span_length: longest span of the generator's span head; 0 for none.
         sbpo_span_length: longest span of the discriminator's span head; 0 for none.
-        generator_prediction: see `electra_span.objective.predict`.
-        temperature: what `corrupt` gets as such, over the steps; None: nothing.
-        noise_prob: see `electra_span.objective.predict`; over the steps.
-        draws_alone, freezes_generator: see `PretrainingModel`.
         compile_kernels, skips_padding: see `ElectraEncoder`.
         dtype: a Keras dtype policy.
+        settings: `corrupt` and what else there is of `PretrainingModel`'s.
     """
     build_encoder = functools.partial(
         ElectraEncoder, compile_kernels=compile_kernels, skips_padding=skips_padding, dtype=dtype
@@ -168,17 +160,7 @@ def build_model(
         discriminator = ElectraDiscriminator(
             of_discriminator, max_span_length=sbpo_span_length, name="discriminator", dtype=dtype
         )
-    return PretrainingModel(
-        generator,
-        discriminator,
-        corrupt=corrupt,
-        generator_prediction=generator_prediction,
-        temperature=temperature,
-        noise_prob=noise_prob,
-        draws_alone=draws_alone,
-        freezes_generator=freezes_generator,
-        name="pretraining",
-    )
+    return PretrainingModel(generator, discriminator, **settings, name="pretraining")
 
 
 def _pair(

@@ -29,7 +29,8 @@ def start_from_generator(generator: ElectraGenerator, discriminator: ElectraDisc
     """
     published = load_pretrained(directory)
     if not isinstance(published, ElectraGenerator):
-        raise GeneratorCheckpointError(f"{directory}: generator_checkpoint must hold a generator, not a discriminator")
+        kind = "discriminator" if isinstance(published, ElectraDiscriminator) else "two-tower one"
+        raise GeneratorCheckpointError(f"{directory}: generator_checkpoint must hold a generator, not a {kind}")
     trained = {relative_path(variable): variable for variable in published.variables}
     for variable in generator.variables:
         found = trained.get(relative_path(variable))

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from electra_span.convert.names import relative_path
 from electra_span.encoder import ElectraEncoder
-from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, make_two_towers
 from electra_span.objective import corrupt_at_random
 from electra_span.pretrained import save_pretrained
 from pretrain.stages import GeneratorCheckpointError, start_from_generator
@@ -117,5 +117,8 @@ def test_a_checkpoint_that_is_no_such_generator_is_an_error(tmp_path):
     models = ElectraGenerator(ElectraEncoder(TINY)), ElectraDiscriminator(ElectraEncoder(TINY))
     with pytest.raises(GeneratorCheckpointError, match="must hold a generator, not a discriminator"):
         start_from_generator(*models, str(tmp_path / "discriminator"))
+    save_pretrained(make_two_towers(ElectraEncoder, TINY), None, tmp_path / "towers")
+    with pytest.raises(GeneratorCheckpointError, match="must hold a generator, not a two-tower one"):
+        start_from_generator(*models, str(tmp_path / "towers"))
     with pytest.raises(GeneratorCheckpointError, match=r"must have the shape \(8, 12\).*Received: \(8, 6\)"):
         start_from_generator(*models, str(tmp_path / "small"))
