@@ -181,7 +181,7 @@ class Electra(keras.Model):
         part = whole = outputs.batch
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         if replicas > 1 and not tf.distribute.in_cross_replica_context():
-            counts = [tf.reduce_sum(part.masked_lm_weights), tf.reduce_sum(part.input_mask)]
+            counts = [tf.reduce_sum(part.masked_lm_weights), tf.reduce_sum(tf.cast(part.input_mask, tf.float32))]
             of_tokens, of_mask = tf.distribute.get_replica_context().all_reduce("sum", counts)
             whole = part._replace(masked_lm_weights=of_tokens, input_mask=of_mask)
         return joint_losses(outputs.predictions, part, whole, weights=self.objective_weights)
