@@ -53,7 +53,7 @@ class LoopSettings(NamedTuple):
         save_steps: updates between checkpoints.
         evaluate_steps: updates between evaluations; 0 for none.
         max_skipped_steps: non-finite updates in a row that are passed over; float16 needs some.
-        batch_tokens: tokens in a batch, padding counted.
+        batch_tokens: tokens in the batch of an update, the first being 1, padding counted.
     """
 
     num_train_steps: int
@@ -61,7 +61,7 @@ class LoopSettings(NamedTuple):
     save_steps: int
     evaluate_steps: int
     max_skipped_steps: int
-    batch_tokens: int
+    batch_tokens: Callable[[int], int]
 
 
 class _Pending(NamedTuple):
@@ -168,7 +168,7 @@ class TrainingLoop:
         sums = self._window.take()
         if sums["num_steps"]:
             numbers = {"step": step, **self._summarize(sums, step)}
-            numbers["tokens_per_second"] = rate * self._settings.batch_tokens
+            numbers["tokens_per_second"] = rate * self._settings.batch_tokens(step)
             self._log.write(numbers, seconds_left=(self._settings.num_train_steps - step) / max(rate, 1e-9))
         else:
             logging.warning("step %d: no step since the last report had a finite gradient", step)

@@ -66,7 +66,7 @@ class RunData:
         Args:
             step: the number of updates made, by whose phase the set is.
         """
-        phase = next((phase for phase in self.phases if step <= phase.last_step), self.phases[-1])
+        phase = self._phase_of(step)
         batches = evaluation_dataset(
             phase.evaluation_files,
             batch_size=phase.config.eval_batch_size,
@@ -74,6 +74,11 @@ class RunData:
             **_data_settings(phase),
         )
         return batches.take(phase.config.num_eval_steps)
+
+    def batch_tokens(self, step: int) -> int:
+        """Returns how many tokens the batch of an update has, the first being 1, padding counted."""
+        config = self._phase_of(step).config
+        return config.train_batch_size * config.max_seq_length
 
     def training_iterators(self) -> list[Iterator[Any]]:
         """Returns the endless batches of each phase, which `tf.train.Checkpoint` can save wherever they are."""
@@ -96,6 +101,10 @@ class RunData:
         for phase, iterator in zip(self.phases, iterators, strict=True):
             num_left = phase.last_step - max(first_step, phase.first_step)
             yield from itertools.islice(iterator, max(num_left, 0))
+
+    def _phase_of(self, step: int) -> Phase:
+        """Returns the phase that so many updates are made in; the last one after its end, too."""
+        return next((phase for phase in self.phases if step <= phase.last_step), self.phases[-1])
 
 
 def _make_phase(config: PretrainingConfig, first_step: int, last_step: int, tokenizer: Tokenizer) -> Phase:

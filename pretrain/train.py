@@ -3,7 +3,7 @@
 import contextlib
 import json
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,7 @@ from electra_span.training_log import JsonLines, TrainingLog
 from pretrain.records import RecordError, find_corruption
 from pretrain.run import Run
 
+_BLIND_AUC, _STEPS_TO_SEE = 0.55, 2000
 _SKIPS_OF_FLOAT16 = 50  # halvings of the loss scale in a row before a run is given up
 
 
@@ -73,7 +74,10 @@ def _train(run: Run) -> None:
     def summarize_window(sums: dict[str, np.ndarray], step: int) -> dict[str, float]:
         rate = float(run.learning_rate(tf.constant(step - 1, tf.int64)))
         norm = float(sums["gradient_norm"]) / max(float(sums["num_steps"]), 1.0)
-        return {**run.summarize(sums, step - 1), "gradient_norm": norm, "learning_rate": rate}
+        numbers = run.summarize(sums, step - 1)
+        if is_blind(numbers, step, config):
+            logging.warning("step %d: the discriminator's AUC is near 0.5, which is chance; see the README", step)
+        return {**numbers, "gradient_norm": norm, "learning_rate": rate}
 
     def evaluate_and_note(step: int) -> None:
         numbers = {"step": step, **run.evaluate(step)}
@@ -97,6 +101,11 @@ def _train(run: Run) -> None:
         )
 
 
+def is_blind(numbers: Mapping[str, float], step: int, config: PretrainingConfig) -> bool:
+    """Returns whether the discriminator knows hardly more than chance when it should, from what is reported."""
+    return step > max(config.num_warmup_steps, _STEPS_TO_SEE) and numbers.get("disc_auc", 1.0) < _BLIND_AUC
+
+
 def _loop_settings(run: Run) -> LoopSettings:
     config = run.config
     return LoopSettings(
@@ -105,7 +114,7 @@ def _loop_settings(run: Run) -> LoopSettings:
         save_steps=config.save_checkpoints_steps,
         evaluate_steps=config.eval_every_steps,
         max_skipped_steps=_SKIPS_OF_FLOAT16 if run.execution.dtype == "mixed_float16" else 0,
-        batch_tokens=config.train_batch_size * config.max_seq_length,
+        batch_tokens=run.data.batch_tokens,
     )
 
 

@@ -28,7 +28,7 @@ class Run:
         self.events: list[tuple[str, int]] = []  # what was done, in order
         defaults = {
             "num_train_steps": 7, "log_steps": 3, "save_steps": 2, "evaluate_steps": 0, "max_skipped_steps": 0,
-            "batch_tokens": 10,
+            "batch_tokens": lambda step: 10,
         }  # fmt: skip
         self.settings = LoopSettings(**{**defaults, **settings})
 

@@ -171,6 +171,7 @@ def test_phases_make_one_run_of_sequences_of_several_lengths(two_lengths):
     shapes = [batch.masked_lm_positions.shape for batch in data.training_batches(data.training_iterators(), 0)]
     resumed = [batch.input_ids.shape for batch in data.training_batches(data.training_iterators(), 3)]
     assert resumed == [(16, 12), (8, 16), (8, 16), (8, 16)]
+    assert [data.batch_tokens(step) for step in (1, 4, 5, 7, 9)] == [16 * 12, 16 * 12, 8 * 16, 8 * 16, 8 * 16]
     assert shapes == [(16, 3)] * 4 + [(8, 4)] * 3
     train(config)
     model_dir = two_lengths / "models" / "phased"
