@@ -55,7 +55,7 @@ class Electra(keras.Model):
         special_ids: further ids that are never masked, as those of [CLS] and [SEP].
         vocab_size: V; needed where random tokens are drawn.
         mask_prob: share of a row's tokens to mask, 0.15 by default.
-        max_predictions_per_seq: N, most masked positions of a row; by default mask_prob of L, which is then static.
+        max_predictions_per_seq: N, most masked positions of a row; by default mask_prob of L.
         replace_probs: shares of masked tokens that become [MASK], a random token, or stay: (0.85, 0, 0.15) by default.
         masking: all about masking, in place of the five above: of words, of spans.
         gen_weight: of the generator's mean loss in the total.
@@ -143,7 +143,7 @@ class Electra(keras.Model):
         In training, masks and replacements are drawn from the seed, the step and the ids; else from seed and ids.
 
         Args:
-            input_ids: int [B, L].
+            input_ids: int [B, L], of a static L.
             training: whether this is a step of training, which is counted.
         """
         wiring.check_rank(input_ids)

@@ -80,16 +80,12 @@ def mask_ids(input_ids: tf.Tensor, *, pad_id: int, seed: int, step: tf.Tensor, c
         config: a max_predictions_per_seq of 0 stands for mask_prob of L; no more than L are taken.
 
     Raises:
-        ValueError: neither L nor max_predictions_per_seq is known.
+        ValueError: L is not static.
     """
-    length, num_slots = input_ids.shape[1], config.max_predictions_per_seq
-    if length is None and not num_slots:
-        raise ValueError(
-            "max_predictions_per_seq must be given where the length of the ids is not static. "
-            f"Received: ids of {input_ids.shape}"
-        )
-    if length is not None:
-        num_slots = min(num_slots or max(1, round(config.mask_prob * length)), length)
+    length = input_ids.shape[1]
+    if length is None:
+        raise ValueError(f"ids have a static length. Received: {input_ids.shape}. Pad all batches to one length")
+    num_slots = min(config.max_predictions_per_seq or max(1, round(config.mask_prob * length)), length)
     flat = tf.cast(tf.reshape(input_ids, [-1]), tf.int64)
     of_ids = tf.reduce_sum(flat * tf.range(1, tf.size(flat, out_type=tf.int64) + 1))  # replicas have ids of their own
     return mask_tokens(

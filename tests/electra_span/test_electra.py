@@ -367,10 +367,9 @@ def test_settings_that_cannot_be_are_refused(options, message):
         tiny_electra(**options)
 
 
-def test_ids_of_unknown_length_need_a_number_of_masked_positions():
-    spec = tf.TensorSpec([None, None], tf.int32)
+def test_ids_of_unknown_length_are_refused():
     ids = keras.Input([None], dtype="int32")
     models = [keras.Model(ids, keras.layers.Embedding(VOCAB_SIZE, size)(ids)) for size in (VOCAB_SIZE, 1)]
-    with pytest.raises(ValueError, match="max_predictions_per_seq must be given"):
-        tf.function(tiny_electra(*models)).get_concrete_function(spec)
-    tf.function(tiny_electra(*models, max_predictions_per_seq=3)).get_concrete_function(spec)
+    with pytest.raises(ValueError, match="ids have a static length"):
+        tf.function(tiny_electra(*models)).get_concrete_function(tf.TensorSpec([None, None], tf.int32))
+    tf.function(tiny_electra(*models)).get_concrete_function(tf.TensorSpec([None, 9], tf.int32))
