@@ -1,6 +1,7 @@
 """PretrainingConfig: every hparam of pretraining, with its default, its meaning and its rules.
 
-Names, defaults and meanings are those of the original ELECTRA. Values come from, later ones winning: the class,
+Names, defaults and meanings are those of the original ELECTRA, but for what makes SpanElectra of it where nothing is
+said: spans are masked, and both models have a span objective. Values come from, later ones winning: the class,
 `preset`, `debug`, the user. Imports no TensorFlow.
 """
 
@@ -74,11 +75,13 @@ class PretrainingConfig:
     disc_weight: float | Sequence[Sequence[float]] = _hparam(
         50.0, "weight of the discriminator's loss, replaced token detection; a number, or [[step, value], ...]"
     )
-    sbgo_weight: float = _hparam(
-        0.0, "weight of the generator's span boundary generative objective; 0: without its head"
+    sbgo_weight: float = _derived(
+        "`1.0` with masking of spans and a generator, else `0.0`",
+        "weight of the generator's span boundary generative objective; 0: without its head",
     )
-    sbpo_weight: float = _hparam(
-        0.0, "weight of the discriminator's span boundary predictive objective; 0: without its head"
+    sbpo_weight: float = _derived(
+        "`50.0` with masking of spans and a discriminator, else `0.0`",
+        "weight of the discriminator's span boundary predictive objective; 0: without its head",
     )
     generator_prediction: str = _hparam(
         "mean", "the generator's head that replacements are drawn from, with SBGO: mlm, sbgo or the mean of both logits"
@@ -89,7 +92,10 @@ class PretrainingConfig:
     max_predictions_per_seq: int = _derived(
         "`int((mask_prob + 0.005) * max_seq_length)`, of the largest mask_prob", "most masked tokens a sequence"
     )
-    masking: str = _hparam("token", "what is masked together: token (as the original), whole_word, span")
+    masking: str = _derived(
+        "span; token without `electra_objective`, with `uniform_generator` or two towers",
+        "what is masked together: token (as the original), whole_word, span",
+    )
     span_geometric_p: float = _hparam(0.2, "of span, p of the geometric law of lengths; higher: shorter")
     max_span_length: int = _hparam(10, "of span, the longest length drawn")
     span_whole_words: bool = _hparam(False, "of span, count lengths in words; false: in tokens")

@@ -14,7 +14,7 @@ from electra_span.config import (
 )
 from electra_span.schedules import Schedule, values_of
 from pretrain.phases import check_phases, whole_run
-from pretrain.recipes import DEBUG, PRESETS
+from pretrain.recipes import DEBUG, PRESETS, SPAN_OBJECTIVES
 
 # Fields of EncoderConfig that are hparams themselves, equal for both encoders but for a generator's own embedding_size.
 TABLE_FIELDS = ("vocab_size", "embedding_size", *COMPOSITIONAL_FIELDS)
@@ -76,10 +76,11 @@ def values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
     model_dir = settings.get("model_dir", os.path.join(data_dir, "models", settings["model_name"]))
     encoder = EncoderConfig.of_size(settings["model_size"], **settings["model_hparam_overrides"])
     num_predictions = most_masked(settings["mask_prob"], settings["max_seq_length"])
+    objectives = _objectives(settings)
     return {
-        **_objective(settings),
+        **objectives,
         **_sharing(settings),
-        **_replacement(settings),
+        **_replacement(settings.get("masking", objectives["masking"])),
         "embedding_size": encoder.embedding_size,
         "max_predictions_per_seq": num_predictions,
         "gradient_accumulation_steps": _num_parts(settings, settings.get("max_predictions_per_seq", num_predictions)),
@@ -100,15 +101,26 @@ def _sharing(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"embedding_sharing": kind, **dict(zip(names, SHARING.get(kind, given), strict=True))}
 
 
-def _objective(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what Electric's objective, or its absence, says about the others."""
-    is_electric = settings["electric_objective"]
-    return {"electra_objective": not is_electric, "two_tower_generator": is_electric}
+def _objectives(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the objectives where nothing is said: SpanElectra's, and, for the original's other models, theirs."""
+    is_electric, mode = settings["electric_objective"], settings["training_mode"]
+    is_electra = settings.get("electra_objective", not is_electric)
+    has_two_towers = settings.get("two_tower_generator", is_electric)
+    generates = mode != "discriminator" and not settings["uniform_generator"] and not has_two_towers
+    detects = is_electra and mode != "generator"
+    is_original = not is_electra or has_two_towers or settings["uniform_generator"]
+    masking = settings.get("masking", "token" if is_original else "span")
+    return {
+        "electra_objective": not is_electric,
+        "two_tower_generator": is_electric,
+        "masking": masking,
+        "sbgo_weight": SPAN_OBJECTIVES["sbgo_weight"] if masking == "span" and generates else 0.0,
+        "sbpo_weight": SPAN_OBJECTIVES["sbpo_weight"] if masking == "span" and detects else 0.0,
+    }
 
 
-def _replacement(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _replacement(masking: str) -> dict[str, Any]:
     """Returns how chosen tokens are replaced, as the kind of masking has it where nothing is said."""
-    masking = settings["masking"]
     return {
         "replace_probs": [0.85, 0.0, 0.15] if masking == "token" else [0.8, 0.1, 0.1],
         "replace_unit": "span" if masking == "span" else "position",

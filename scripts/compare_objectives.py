@@ -37,10 +37,10 @@ _COMMON: dict[str, Any] = {
 
 # What each run trains, and with how many seeds. The variants change one thing about SpanElectra.
 _RUNS: dict[str, tuple[dict[str, Any], int]] = {
-    "untrained": ({"num_train_steps": 1}, 3),
-    "BERT": ({"electra_objective": False}, 3),
+    "untrained": ({"masking": "token", "num_train_steps": 1}, 3),
+    "BERT": ({"electra_objective": False, "masking": "token"}, 3),
     "SpanBERT": ({"electra_objective": False, "masking": "span", "sbgo_weight": 1.0}, 3),
-    "ELECTRA": ({}, 3),
+    "ELECTRA": ({"masking": "token"}, 3),
     "SpanElectra": (SPAN_OBJECTIVES, 3),
     "SpanElectra, two stages": ({**SPAN_OBJECTIVES, "training_mode": "two_stage"}, 1),
     "SpanElectra, discriminator only": ({**SPAN_OBJECTIVES, "training_mode": "discriminator", "sbgo_weight": 0.0}, 1),
@@ -128,7 +128,7 @@ def _in_order(names: Iterable[str]) -> list[tuple[str, int]]:
 
 def _run(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains, evaluates and probes one run; returns its line."""
-    budget = arguments.steps * _flops_per_step(_configure({}))
+    budget = arguments.steps * _flops_per_step(_configure(_RUNS["ELECTRA"][0]))
     hparams = {**_RUNS[name][0], "seed": seed}
     hparams |= equal_steps(hparams, budget)
     model_name = f"{name.lower().replace(', ', '-').replace(' ', '-')}-{seed}"

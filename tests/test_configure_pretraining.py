@@ -29,9 +29,9 @@ OWN_DEFAULTS = {
     "data_dir": "d", "preset": None, "seed": 42, "precision": "auto", "xla": "auto", "gradient_accumulation_steps": 1,
     "num_eval_examples": 1000, "eval_tfrecords": None, "eval_every_steps": 0, "log_steps": 100,
     "shuffle_buffer_size": 10000, "embedding_sharing": "shared", "embedding_type": "full",
-    "compositional_operation": "multiply", "compositional_num_buckets": None, "sbgo_weight": 0.0, "sbpo_weight": 0.0,
-    "generator_prediction": "mean", "masking": "token", "span_geometric_p": 0.2, "max_span_length": 10,
-    "span_whole_words": False, "replace_probs": [0.85, 0.0, 0.15], "replace_unit": "position",
+    "compositional_operation": "multiply", "compositional_num_buckets": None, "sbgo_weight": 1.0, "sbpo_weight": 50.0,
+    "generator_prediction": "mean", "masking": "span", "span_geometric_p": 0.2, "max_span_length": 10,
+    "span_whole_words": False, "replace_probs": [0.8, 0.1, 0.1], "replace_unit": "span",
     "random_tokens": "uniform", "training_mode": "joint", "stage_steps": None, "generator_checkpoint": None,
     "decoupled_generator_update": False, "phases": None,
 }  # fmt: skip
@@ -42,6 +42,34 @@ PHASE = {"max_seq_length": 64, "num_train_steps": 5}
 
 def configure(**hparams) -> PretrainingConfig:
     return PretrainingConfig.from_hparams(model_name="m", data_dir="d", hparams=hparams)
+
+
+@pytest.mark.parametrize(
+    ("hparams", "masking", "sbgo_weight", "sbpo_weight"),
+    [
+        ({}, "span", 1.0, 50.0),
+        ({"masking": "token"}, "token", 0.0, 0.0),
+        ({"masking": "whole_word"}, "whole_word", 0.0, 0.0),
+        ({"sbpo_weight": 0}, "span", 1.0, 0.0),
+        ({"preset": "electra-small"}, "token", 0.0, 0.0),
+        ({"preset": "electra-small", "masking": "span"}, "span", 1.0, 50.0),
+        ({"preset": "spanelectra-base"}, "span", 1.0, 50.0),
+        ({"preset": "spanbert-base"}, "span", 1.0, 0.0),
+        ({"electra_objective": False}, "token", 0.0, 0.0),
+        ({"electra_objective": False, "masking": "span"}, "span", 1.0, 0.0),
+        ({"uniform_generator": True}, "token", 0.0, 0.0),
+        ({"uniform_generator": True, "masking": "span"}, "span", 0.0, 50.0),
+        ({"electric_objective": True}, "token", 0.0, 0.0),
+        ({"training_mode": "generator"}, "span", 1.0, 0.0),
+        ({"training_mode": "discriminator"}, "span", 0.0, 50.0),
+        ({"training_mode": "two_stage"}, "span", 1.0, 50.0),
+    ],
+)
+def test_what_is_not_said_is_spanelectra_and_the_originals_other_models_stay_theirs(
+    hparams, masking, sbgo_weight, sbpo_weight
+):
+    config = configure(**hparams)
+    assert (config.masking, config.sbgo_weight, config.sbpo_weight) == (masking, sbgo_weight, sbpo_weight)
 
 
 def test_defaults_are_the_originals_and_our_own():
@@ -171,7 +199,7 @@ def test_a_run_started_before_there_was_embedding_sharing_goes_on():
 
 
 def test_replacement_follows_masking_where_nothing_is_said():
-    assert configure().replace_probs == [0.85, 0.0, 0.15]
+    assert configure(masking="token").replace_probs == [0.85, 0.0, 0.15]
     for masking, unit in (("whole_word", "position"), ("span", "span")):
         config = configure(masking=masking)
         assert (config.replace_probs, config.replace_unit) == ([0.8, 0.1, 0.1], unit)
@@ -304,7 +332,7 @@ def test_electric_is_an_objective_of_its_own_with_a_generator_of_two_towers():
             {"embedding_type": "compositional", "compositional_operation": "concat", "embedding_size": 27},
             "embedding_size must be even.*Received: 27",
         ),
-        ({"gen_weight": 0, "disc_weight": 0}, "nothing would be learned"),
+        ({"gen_weight": 0, "disc_weight": 0, "masking": "token"}, "nothing would be learned"),
         ({"gen_weight": 0, "electra_objective": False}, "nothing would be learned"),
         ({"temperature": 0}, "temperature must be above 0"),
         ({"temperature": [[0, 1.0], [9, 0.0]]}, "temperature must be above 0"),
@@ -335,8 +363,8 @@ def test_electric_is_an_objective_of_its_own_with_a_generator_of_two_towers():
         ({"replace_probs": [0.8, "0.2", 0]}, "replace_probs must be a finite number. Received: '0.2'"),
         ({"replace_probs": [0.8, 0.2]}, r"three shares.* add up to 1. Received: \[0.8, 0.2\]"),
         ({"replace_probs": [0.8, 0.1, 0.2]}, r"three shares.* add up to 1. Received: \[0.8, 0.1, 0.2\]"),
-        ({"span_whole_words": True}, 'span_whole_words=true, masking="token"'),
-        ({"random_tokens": "frequency"}, "no token is replaced by a random one"),
+        ({"span_whole_words": True, "masking": "token"}, 'span_whole_words=true, masking="token"'),
+        ({"random_tokens": "frequency", "masking": "token"}, "no token is replaced by a random one"),
         ({"keep_checkpoint_max": 0}, "keep_checkpoint_max must be at least 1"),
         ({"precision": "mixed_bfloat"}, "unknown precision 'mixed_bfloat': did you mean 'mixed_bfloat16'?"),
         ({"xla": "on"}, "xla must be true, false or 'auto'. Received: 'on'"),

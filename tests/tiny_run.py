@@ -24,7 +24,7 @@ HPARAMS: dict[str, Any] = {
     },
     "generator_hidden_size": 0.5, "train_batch_size": 8, "eval_batch_size": 8, "learning_rate": 1e-2,
     "num_warmup_steps": 5, "num_train_steps": 30, "log_steps": 3, "save_checkpoints_steps": 4, "num_eval_examples": 12,
-    "precision": "float32", "shuffle_buffer_size": 20,
+    "precision": "float32", "shuffle_buffer_size": 20, "masking": "token",
 }  # fmt: skip
 
 
