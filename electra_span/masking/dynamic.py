@@ -13,13 +13,14 @@ from electra_span.batches import MaskedBatch, PretrainingExamples
 from electra_span.masking.slots import ChosenPositions
 from electra_span.masking.spans import choose_spans, geometric_probs
 from electra_span.masking.words import choose_words
+from electra_span.schedules import Schedule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class MaskingConfig:
     """How many tokens are chosen, which belong together, and what replaces them; named as the hparams are."""
 
-    mask_prob: float  # share of a row's tokens to choose
+    mask_prob: Schedule  # share of a row's tokens to choose; a number where tokens are masked
     max_predictions_per_seq: int  # N, the slots of a row
     mask_id: int
     special_ids: tuple[int, ...]  # never chosen: [CLS], [SEP], [MASK], [PAD]; padding never is, whatever its id
@@ -60,6 +61,7 @@ def mask_tokens(examples: PretrainingExamples, *, seed: tf.Tensor, config: Maski
     place_seed, replace_seed, sampling_seed, token_seed = tf.unstack(tf.random.split(seed, num=4), num=4)
     candidates = candidate_positions(examples, config.special_ids)
     counts = num_predictions(examples.input_mask, candidates, config)
+    row_length = examples.input_ids.shape[1]
     chosen = _choose(examples.input_ids, candidates, counts, place_seed, config)
     original_ids = tf.where(chosen.is_used, tf.gather(examples.input_ids, chosen.positions, batch_dims=1), 0)
     new_ids = _replace(original_ids, chosen, replace_seed, token_seed, config)
@@ -67,7 +69,7 @@ def mask_tokens(examples: PretrainingExamples, *, seed: tf.Tensor, config: Maski
     span_weights *= tf.cast(chosen.offsets < config.max_span_length, tf.float32)
     return MaskedBatch(
         input_ids=examples.input_ids,
-        masked_input_ids=_add_at(examples.input_ids, chosen.positions, new_ids - original_ids),
+        masked_input_ids=examples.input_ids + _sum_at(chosen.positions, new_ids - original_ids, row_length),
         input_mask=examples.input_mask,
         segment_ids=examples.segment_ids,
         masked_lm_positions=chosen.positions,
@@ -146,21 +148,13 @@ def span_boundaries(chosen: ChosenPositions, candidates: tf.Tensor) -> tuple[tf.
         are candidates that were not chosen themselves, else 0.
     """
     num_rows, row_length = tf.unstack(tf.shape(candidates))
-    left = chosen.positions - chosen.offsets - 1  # [B, N]
+    is_free = candidates & (_sum_at(chosen.positions, tf.cast(chosen.is_used, tf.int32), candidates.shape[1]) == 0)
+    is_free = tf.reshape(tf.pad(is_free, [[0, 0], [1, 1]]), [-1])  # [B (L + 2)]
+    left = chosen.positions - chosen.offsets - 1  # [B, N]; -1 where a slot is not used, and right is 0 there
     right = left + chosen.sizes + 1
-    before = tf.range(chosen.positions.shape[1]) - chosen.offsets  # [B, N]: the slot before the span's, counted from 1
-    padded = tf.pad(chosen.positions, [[0, 0], [1, 1]], constant_values=-1)
-    is_ordinary = tf.reshape(candidates, [-1])
-    rows = tf.range(num_rows)[:, tf.newaxis] * row_length  # [B, 1]
-    is_free = chosen.is_used
-    boundaries = []
-    for position, slot in ((left, before), (right, before + chosen.sizes + 1)):
-        exists = chosen.is_used & (position >= 0) & (position < row_length)
-        position = tf.where(exists, position, 0)
-        is_free &= exists & tf.gather(is_ordinary, position + rows)
-        is_free &= tf.gather(padded, slot, batch_dims=1) != position
-        boundaries.append(position)
-    return boundaries[0], boundaries[1], tf.cast(is_free, tf.float32)
+    left_places = left + 1 + tf.range(num_rows)[:, tf.newaxis] * (row_length + 2)
+    are_free = tf.gather(is_free, left_places) & tf.gather(is_free, left_places + chosen.sizes + 1)
+    return tf.maximum(left, 0), tf.where(right < row_length, right, 0), tf.cast(are_free, tf.float32)
 
 
 def _choose(
@@ -170,7 +164,7 @@ def _choose(
     num_slots = config.max_predictions_per_seq
     if config.masking == "token":
         positions, is_used = choose_positions(candidates, counts, num_slots, seed)
-        return ChosenPositions(positions, is_used, tf.zeros_like(positions), tf.ones_like(positions))
+        return ChosenPositions(positions, is_used, tf.zeros_like(positions), tf.cast(is_used, tf.int32))
     continues = None
     if config.masking == "whole_word" or config.span_whole_words:
         continues = tf.gather(tf.constant(config.is_continuation), input_ids)  # [B, L]
@@ -221,9 +215,6 @@ def draw_tokens(num_tokens: tf.Tensor, counts: np.ndarray, seed: tf.Tensor) -> t
     return tf.searchsorted(tf.constant(running), drawn, side="right")
 
 
-def _add_at(tokens: tf.Tensor, positions: tf.Tensor, addends: tf.Tensor) -> tf.Tensor:
-    """Returns tokens [B, L] with addends [B, N] added at positions [B, N]; a slot that adds 0 may point anywhere."""
-    num_rows, row_length = tf.unstack(tf.shape(tokens))
-    flat = tf.reshape(positions + tf.range(num_rows)[:, tf.newaxis] * row_length, [-1, 1])
-    added = tf.tensor_scatter_nd_add(tf.reshape(tokens, [-1]), flat, tf.reshape(addends, [-1]))
-    return tf.reshape(added, tf.shape(tokens))
+def _sum_at(positions: tf.Tensor, addends: tf.Tensor, row_length: int) -> tf.Tensor:
+    """Returns the sums of addends [B, N] at positions [B, N], int32 [B, L]."""
+    return tf.raw_ops.DenseBincount(input=positions, size=row_length, weights=addends)  # faster than a scatter

@@ -1,6 +1,6 @@
 """Spans of random length at random places, as whole-batch graph ops.
 
-Axis letters beside those of the batch: K spans, S stretches and F free places of a row.
+Axis letters beside those of the batch: W units (words.py) of all rows, T turns of a row.
 """
 
 import itertools
@@ -8,26 +8,19 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from electra_span.masking.slots import ChosenPositions, fill_slots, rows_of
-from electra_span.masking.words import Words, find_words
+from electra_span.masking.slots import ChosenPositions, begins_and_sizes, fill_slots, span_of_slots
+from electra_span.masking.words import Units, find_units
+
+_NUM_TURNS = 8  # tried at once: a row of two segments has a free one in 9999 of 10000 cases
+_NUM_ROUNDS = 16
 
 
-class _Stretches(NamedTuple):
-    """The unbroken series of candidates, in which spans may lie, counted in units: tokens or words of the batch."""
+class _Spans(NamedTuple):
+    """Spans of a batch in random order, and of which rows they may be used."""
 
-    starts: tf.Tensor  # int32 [S, B], number of the first unit, from 0 in the first row on
-    sizes: tf.Tensor  # int32 [S, B], units; 0 where the row has fewer stretches
-
-
-class _Placement(NamedTuple):
-    """Spans placed so far, and the free places that are left for more: none touches a span."""
-
-    left: tf.Tensor  # int32 [1, B], tokens that each row still has to get
-    limit: tf.Tensor  # int32 [1, B], units of the longest span possible; 0 where the row is done
-    starts: tf.Tensor  # int32 [F, B], first unit of each free place
-    rooms: tf.Tensor  # int32 [F, B], its units + 1: so many starts, and n fewer, has a span of n units there
-    firsts: tf.Tensor  # int32 [K, B], first unit of each span
-    sizes: tf.Tensor  # int32 [K, B], its tokens; 0: no span
+    are_free: tf.Tensor  # bool [B, 1], that no span of the row holds what is no candidate
+    starts: tf.Tensor  # int32 [B, N], first position
+    ends: tf.Tensor  # int32 [B, N], tokens of this span and those before it; as the span before: no span
 
 
 def choose_spans(
@@ -41,10 +34,10 @@ def choose_spans(
 ) -> ChosenPositions:
     """Returns spans of random lengths at random places that never touch, with exactly each row's count of positions.
 
-    Spans are drawn one after the other: a length by its law, then a start, uniform over all where such a span fits
-    without touching another. The last one is cut to the count; one longer than any free place is cut to the longest.
-    A row that chance leaves too little room is filled anew, from the left, with spans as long as there may be; where
-    those do not reach the count either, it gets fewer positions.
+    Lengths are drawn by their law until they reach the count, the last one cut to it, and laid around the row, bent
+    to a circle, with random distances. Then the circle is turned until no span holds what is no candidate. Rows where
+    no turn tried is free are drawn anew, lengths too. Those that are never are filled from the left, with spans as long
+    as there may be; where these do not reach the count either, the row gets fewer positions.
 
     Args:
         candidates: bool [B, L], positions that may be chosen.
@@ -54,39 +47,44 @@ def choose_spans(
         length_probs: probability of each length, from 1 on.
         seed: integer [2].
     """
-    words = None if continues is None else find_words(candidates, continues)
-    stretches = _stretches(candidates, words)
-    draws = [num_slots, 1, tf.shape(candidates)[0]]
-    length_seed, place_seed = tf.unstack(tf.random.split(seed, num=2), num=2)
-    lengths, uniforms = draw_lengths(draws, length_probs, length_seed), tf.random.stateless_uniform(draws, place_seed)
-    counts = counts[tf.newaxis]  # [1, B]
-    firsts, sizes = _place(stretches, words, counts, lengths, uniforms)  # [K, B]
+    units, counts = find_units(candidates, continues), counts[:, tf.newaxis]
+    row_length = candidates.shape[1]
 
-    is_short = tf.reduce_sum(sizes, axis=0, keepdims=True) < counts
+    def draw(seed: tf.Tensor) -> tuple[tf.Tensor, ChosenPositions]:
+        spans = _draw_spans(units, counts, num_slots, length_probs, seed, is_words=continues is not None)
+        return spans.are_free, fill_slots(spans.starts, spans.ends, num_slots=num_slots, row_length=row_length)
 
-    def refill() -> tuple[tf.Tensor, tf.Tensor]:
-        longest, leftmost = tf.fill(draws, len(length_probs)), tf.zeros(draws)
-        others = _place(stretches, words, tf.where(is_short, counts, 0), longest, leftmost)
-        kept_sizes = tf.where(is_short, 0, sizes)
-        return tf.concat([firsts, others[0]], axis=0), tf.concat([kept_sizes, others[1]], axis=0)
+    def draw_again(round_: tf.Tensor, is_done: tf.Tensor, chosen: ChosenPositions) -> tuple:
+        are_free, others = draw(tf.random.experimental.stateless_fold_in(seed, round_))
+        return round_ + 1, is_done | are_free, _where(is_done, chosen, others)
 
-    firsts, sizes = tf.cond(tf.reduce_any(is_short), refill, lambda: (firsts, sizes))
-    row_length = tf.shape(candidates)[1]
-    starts = firsts % row_length if words is None else tf.gather(words.firsts, firsts)  # [K, B]
-    return fill_slots(tf.transpose(starts), tf.transpose(sizes), num_slots)
+    def finish() -> ChosenPositions:
+        more = tf.while_loop(
+            lambda round_, is_done, _: (round_ < _NUM_ROUNDS) & ~tf.reduce_all(is_done),
+            draw_again,
+            (tf.constant(1), *first),
+        )
+        starts, ends = _fill_from_left(candidates, units, counts, len(length_probs))
+        return _where(more[1], more[2], fill_slots(starts, ends, num_slots=num_slots, row_length=row_length))
+
+    first = draw(seed)
+    return tf.cond(tf.reduce_all(first[0]), lambda: first[1], finish)
 
 
-def draw_lengths(shape: list[tf.Tensor | int], probs: tuple[float, ...], seed: tf.Tensor) -> tf.Tensor:
-    """Returns lengths, int32 of that shape, of which length n has probability probs[n - 1].
+def _where(condition: tf.Tensor, chosen: ChosenPositions, others: ChosenPositions) -> ChosenPositions:
+    """Returns the rows of one choice where a condition, bool [B, 1], holds, else those of another one."""
+    return ChosenPositions(*(tf.where(condition, *fields) for fields in zip(chosen, others, strict=True)))
+
+
+def length_of(uniforms: tf.Tensor, probs: tuple[float, ...]) -> tf.Tensor:
+    """Returns lengths, int32 of the uniforms' shape, of which length n has probability probs[n - 1].
 
     Args:
-        shape: of what is returned.
+        uniforms: float32 in [0, 1).
         probs: sum to 1.
-        seed: integer [2].
     """
     bounds = tf.constant(list(itertools.accumulate(probs))[:-1], tf.float32)
-    uniforms = tf.random.stateless_uniform(shape, seed)
-    return tf.reshape(tf.searchsorted(bounds, tf.reshape(uniforms, [-1]), side="right"), shape) + 1
+    return tf.reshape(tf.searchsorted(bounds, tf.reshape(uniforms, [-1]), side="right"), tf.shape(uniforms)) + 1
 
 
 def geometric_probs(p: float, max_length: int) -> tuple[float, ...]:
@@ -98,89 +96,99 @@ def geometric_probs(p: float, max_length: int) -> tuple[float, ...]:
     return tuple(mass / sum(masses) for mass in masses)
 
 
-def _stretches(candidates: tf.Tensor, words: Words | None) -> _Stretches:
-    """Returns the series of candidates [B, L] in words, or in tokens where there are no words."""
-    padded = tf.pad(candidates, [[0, 0], [1, 1]])
-    is_start, is_end = candidates & ~padded[:, :-2], candidates & ~padded[:, 2:]  # [B, L]
-    num_rows, row_length = tf.unstack(tf.shape(candidates))
-    rows, starts = tf.unstack(tf.cast(tf.where(is_start), tf.int32), num=2, axis=1)  # [stretches]
-    if words is None:
-        starts += rows * row_length
-        ends = tf.cast(tf.where(tf.reshape(is_end, [-1]))[:, 0], tf.int32)
-    else:
-        offsets = words.rows * row_length
-        is_first_word = tf.gather(tf.reshape(is_start, [-1]), offsets + words.firsts)  # [W]
-        is_last_word = tf.gather(tf.reshape(is_end, [-1]), offsets + words.lasts)
-        starts, ends = (tf.cast(tf.where(flags)[:, 0], tf.int32) for flags in (is_first_word, is_last_word))
-    starts, sizes = (tf.transpose(rows_of(values, rows, num_rows)) for values in (starts, ends - starts + 1))
-    return _Stretches(starts, sizes)
+def _draw_spans(
+    units: Units, counts: tf.Tensor, num_slots: int, length_probs: tuple[float, ...], seed: tf.Tensor, *, is_words: bool
+) -> _Spans:
+    """Returns one arrangement of spans in each row.
+
+    Args:
+        units: tokens or words, and what parts them.
+        counts: int32 [B, 1], tokens of each row.
+        num_slots: N.
+        length_probs: probability of each length in units, from 1 on.
+        seed: integer [2].
+        is_words: whether units may have several tokens.
+    """
+    num_rows = tf.shape(counts)[0]
+    uniforms = tf.random.stateless_uniform([num_rows, 2 * num_slots + _NUM_TURNS], seed)
+    length_uniforms, place_uniforms, turn_uniforms = tf.split(uniforms, [num_slots, num_slots, _NUM_TURNS], axis=1)
+    ends = tf.minimum(tf.cumsum(length_of(length_uniforms, length_probs), axis=1), tf.maximum(counts, 1))  # [B, N]
+    begins, sizes = begins_and_sizes(ends)
+    room = units.sizes - ends[:, -1:] - tf.reduce_sum(tf.cast(sizes > 0, tf.int32), axis=1, keepdims=True) + 1  # [B, 1]
+    lay = _lay_in_random_order if is_words else _lay_in_order
+    firsts = lay(sizes, begins, place_uniforms, tf.cast(tf.maximum(room, 1), tf.float32))  # [B, N]
+    slots = tf.minimum(tf.range(num_slots), ends[:, -1:] - 1)
+    cells = tf.gather(firsts - begins, span_of_slots(ends, num_slots), batch_dims=1) + slots  # [B, N]
+    is_free, turns = _find_free_turns(units, tf.minimum(cells, units.sizes - 1), turn_uniforms)
+    starts = _wrap(tf.minimum(firsts, units.sizes - 1) + turns, units.sizes)
+    are_free = (is_free & (room > 0)) | (counts == 0)
+    if not is_words:
+        return _Spans(are_free, starts, tf.minimum(ends, counts))
+    starts += units.bases
+    places = tf.gather(units.firsts, starts)  # [B, N]
+    stops = tf.gather(units.firsts, tf.minimum(starts + sizes, tf.size(units.firsts) - 1))
+    row_starts = tf.gather(units.firsts, units.bases)  # [B, 1]
+    return _Spans(are_free, places - row_starts, tf.minimum(tf.cumsum(stops - places, axis=1), counts))
 
 
-def _place(
-    stretches: _Stretches, words: Words | None, counts: tf.Tensor, lengths: tf.Tensor, uniforms: tf.Tensor
+def _lay_in_order(sizes: tf.Tensor, begins: tf.Tensor, uniforms: tf.Tensor, room: tf.Tensor) -> tf.Tensor:
+    """Returns the first unit, int32 [B, N], of spans laid from left to right with at least one unit between.
+
+    Args:
+        sizes: int32 [B, N], units; 0: no span.
+        begins: int32 [B, N], units of the spans before each one.
+        uniforms: float32 [B, N] in [0, 1).
+        room: float32 [B, 1], places of each span in a line without the others.
+    """
+    uniforms = tf.sort(tf.where(sizes > 0, uniforms, 1.0), axis=1)
+    return tf.cast(uniforms * room, tf.int32) + tf.range(sizes.shape[1]) + begins
+
+
+def _lay_in_random_order(sizes: tf.Tensor, begins: tf.Tensor, uniforms: tf.Tensor, room: tf.Tensor) -> tf.Tensor:
+    """Returns the first unit, int32 [B, N], as `_lay_in_order`, of spans in an order of their own in each row."""
+    num_rows, num_spans = tf.unstack(tf.shape(sizes))
+    mirrored, order = tf.math.top_k(tf.where(sizes > 0, -uniforms, -1.0), sizes.shape[1])
+    begins = tf.cumsum(tf.gather(sizes, order, batch_dims=1), axis=1, exclusive=True)
+    firsts = tf.cast(-mirrored * room, tf.int32) + tf.range(num_spans) + begins
+    order += tf.range(num_rows)[:, tf.newaxis] * num_spans
+    places = tf.reshape(tf.math.invert_permutation(tf.reshape(order, [-1])), tf.shape(order))
+    return tf.gather(tf.reshape(firsts, [-1]), places)
+
+
+def _find_free_turns(units: Units, cells: tf.Tensor, uniforms: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns whether a turn of each row brings all its cells onto candidates, bool [B, 1], and one, int32 [B, 1].
+
+    Args:
+        units: what lies on the circle.
+        cells: int32 [B, N], units of the circle.
+        uniforms: float32 [B, T] in [0, 1), for the turns to try.
+    """
+    turns = tf.cast(uniforms * tf.cast(units.sizes, tf.float32), tf.int32)  # [B, T]
+    turned = _wrap(cells[:, tf.newaxis] + turns[:, :, tf.newaxis], units.sizes[:, tf.newaxis])  # [B, T, N]
+    is_free = tf.reduce_all(tf.gather(units.is_candidate, turned + units.bases[:, tf.newaxis]), axis=2)
+    free_turn = tf.gather(turns, tf.argmax(is_free, axis=1, output_type=tf.int32), batch_dims=1)
+    return tf.reduce_any(is_free, axis=1, keepdims=True), free_turn[:, tf.newaxis]
+
+
+def _wrap(cells: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """Returns cells % size, of int32 cells below twice the size: as unsigned numbers, negative ones are the largest."""
+    return tf.bitcast(tf.minimum(tf.bitcast(cells, tf.uint32), tf.bitcast(cells - size, tf.uint32)), tf.int32)
+
+
+def _fill_from_left(
+    candidates: tf.Tensor, units: Units, counts: tf.Tensor, longest: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns spans placed one after the other until each row has its count or no free place is left.
-
-    Args:
-        stretches: where spans may lie.
-        words: what lengths count; None: tokens.
-        counts: int32 [1, B], tokens of each row.
-        lengths: int32 [N, 1, B], units of each span; no more are placed than the longest free place has.
-        uniforms: float32 [N, 1, B] in [0, 1), which of its possible starts each span takes, from left to right.
-
-    Returns:
-        Number of the first unit, and number of tokens, of each span: int32 [K, B] both; 0 and 0 for no span.
-    """
-    limit = tf.minimum(counts, tf.reduce_max(stretches.sizes, axis=0, keepdims=True))
-    none = tf.zeros([0, tf.shape(counts)[1]], tf.int32)
-    start = _Placement(counts, tf.maximum(limit, 0), stretches.starts, stretches.sizes + 1, none, none)
-    many = tf.TensorShape([None, counts.shape[1]])
-    *_, end = tf.while_loop(
-        lambda step, placement: tf.reduce_any(placement.limit > 0),
-        lambda step, placement: (
-            step + 1, _place_next(placement, words, tf.gather(lengths, step), tf.gather(uniforms, step))
-        ),
-        (tf.constant(0), start),
-        shape_invariants=(tf.TensorShape([]), _Placement(counts.shape, counts.shape, many, many, many, many)),
-    )  # fmt: skip
-    return tf.where(end.sizes > 0, end.firsts, 0), end.sizes
-
-
-def _place_next(placement: _Placement, words: Words | None, length: tf.Tensor, uniform: tf.Tensor) -> _Placement:
-    """Returns what comes of placing one more span in each row that is not done; the others lose free places at most.
-
-    Args:
-        placement: what is there.
-        words: what lengths count; None: tokens.
-        length: int32 [1, B], units.
-        uniform: float32 [1, B] in [0, 1).
-    """
-    left, limit, starts, rooms, firsts, sizes = placement
-    length = tf.minimum(length, limit)  # 0 where the row is done
-    ways = tf.maximum(rooms - length, 0)  # [F, B]: starts that each free place has for the span
-    drawn = tf.cast(uniform * tf.cast(tf.reduce_sum(ways, axis=0, keepdims=True), tf.float32), tf.int32)
-    shifts = drawn - tf.cumsum(ways, exclusive=True)  # [F, B]: distance of the drawn start from that of a free place
-    is_drawn = (shifts >= 0) & (shifts < ways)
-    first = tf.reduce_sum(tf.where(is_drawn, starts + shifts, 0), axis=0, keepdims=True)  # [1, B]
-    room_behind = tf.reduce_sum(tf.where(is_drawn, ways - shifts, 0), axis=0, keepdims=True) - 1
-    rooms = tf.concat([tf.where(is_drawn, shifts, rooms), room_behind], axis=0)  # a free place stays on each side
-    size = tf.minimum(_count_tokens(words, first, length), left)
-    left -= size
-    limit = tf.minimum(left, tf.reduce_max(rooms, axis=0, keepdims=True) - 1)
-    return _Placement(
-        left,
-        tf.maximum(limit, 0),
-        tf.concat([starts, first + length + 1], axis=0),
-        rooms,
-        tf.concat([firsts, first], axis=0),
-        tf.concat([sizes, size], axis=0),
-    )
-
-
-def _count_tokens(words: Words | None, first: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
-    """Returns the tokens of spans that start at a unit and are some units long; 0 for those of no length."""
-    if words is None:
-        return length
-    first = tf.where(length > 0, first, 0)
-    last = tf.maximum(first + length - 1, 0)
-    return tf.where(length > 0, tf.gather(words.lasts, last) - tf.gather(words.firsts, first) + 1, 0)
+    """Returns spans of the greatest length from the left on, one unit between: starts and ends [B, L], as of _Spans."""
+    num_rows, row_length = tf.unstack(tf.shape(candidates))
+    numbers = tf.range(tf.size(units.firsts))
+    opens = units.is_candidate & ~tf.pad(units.is_candidate, [[1, 0]])[:-1]  # [W]: a series of candidates
+    series = tf.maximum(tf.cumsum(tf.cast(opens, tf.int32)) - 1, 0)
+    steps = (numbers - tf.gather(tf.boolean_mask(numbers, opens), series)) % (longest + 1)
+    firsts = tf.boolean_mask(numbers, units.is_candidate & (steps == 0))  # [spans]
+    gaps = tf.boolean_mask(numbers, ~units.is_candidate | (steps == longest))
+    places = tf.gather(units.firsts, firsts)
+    stops = tf.gather(units.firsts, tf.gather(gaps, tf.searchsorted(gaps, firsts)))
+    indices = tf.stack([places // (row_length + 1), places % (row_length + 1)], axis=1)
+    sizes = tf.scatter_nd(indices, stops - places, [num_rows, row_length])
+    starts = tf.broadcast_to(tf.range(row_length), [num_rows, row_length])
+    return starts, tf.minimum(tf.cumsum(sizes, axis=1), counts)

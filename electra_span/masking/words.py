@@ -1,32 +1,49 @@
 """Words of a batch of ids, and whole words drawn from them.
 
-Axis letter W: the words of the whole batch, or, beside B, of a row.
+Axis letters beside those of the batch: W units of all rows, M draws of a row.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from electra_span.masking.slots import ChosenPositions, fill_slots, pack_key, rows_of, unpack_key
+from electra_span.masking.slots import ChosenPositions, fill_slots
 
-_NO_WORD = -1  # as a key: sorted behind all words, and larger than any count
-_EARLY_WORDS, _EARLY_WORDS_PER_POSITION = 6.0, 1.25  # about how many words of a row are sorted at first
-
-
-class Words(NamedTuple):
-    """All words of a batch, row after row, from left to right."""
-
-    rows: tf.Tensor  # int32 [W]
-    firsts: tf.Tensor  # int32 [W], position of the first token in its row
-    lasts: tf.Tensor  # int32 [W]
+_DRAWS, _DRAWS_PER_SLOT = 8, 1.25  # of words, at first
+_TAKEN, _NO_WORD = 2**20, 2**19  # as a size that fits nowhere
 
 
-def find_words(candidates: tf.Tensor, continues: tf.Tensor) -> Words:
-    """Returns the words of a batch; a series of candidates that starts inside a word starts with a word, too."""
-    follows = candidates & tf.pad(candidates, [[0, 0], [1, 0]])[:, :-1] & continues  # [B, L]: in the word before
-    is_last = candidates & ~tf.pad(follows, [[0, 0], [0, 1]])[:, 1:]
-    rows, firsts = tf.unstack(tf.cast(tf.where(candidates & ~follows), tf.int32), num=2, axis=1)
-    return Words(rows, firsts, tf.cast(tf.where(is_last)[:, 1], tf.int32))
+class Units(NamedTuple):
+    """What spans are made of, tokens or words, and what parts them: every other token is a unit of its own.
+
+    The units of all rows are numbered in one series, and so are the places of tokens, L + 1 in each row.
+    """
+
+    is_candidate: tf.Tensor  # bool [W]
+    firsts: tf.Tensor  # int32 [W], place of the first token
+    bases: tf.Tensor  # int32 [B, 1], first unit of each row
+    sizes: tf.Tensor  # int32 [B, 1], units up to the row's last candidate, and the one behind it
+
+
+def find_units(candidates: tf.Tensor, continues: tf.Tensor | None) -> Units:
+    """Returns the units of a batch; a series of candidates that starts inside a word starts with a word, too.
+
+    Args:
+        candidates: bool [B, L].
+        continues: bool [B, L], positions whose token continues a word; None: each token is a unit.
+    """
+    num_rows, row_length = tf.unstack(tf.shape(candidates))
+    flags = tf.reshape(tf.pad(candidates, [[0, 0], [0, 1]]), [-1])  # [B (L + 1)]
+    num_tokens = tf.reduce_max(tf.where(candidates, tf.range(2, row_length + 2), 1), axis=1, keepdims=True)
+    if continues is None:
+        bases = tf.range(num_rows)[:, tf.newaxis] * (row_length + 1)
+        return Units(flags, tf.range(num_rows * (row_length + 1)), bases, num_tokens)
+    follows = candidates & continues & tf.pad(candidates, [[0, 0], [1, 0]])[:, :-1]  # [B, L]: in the word before
+    is_first = tf.pad(~follows, [[0, 0], [0, 1]], constant_values=True)  # [B, L + 1]
+    firsts = tf.cast(tf.where(tf.reshape(is_first, [-1]))[:, 0], tf.int32)
+    num_units = tf.reduce_sum(tf.cast(is_first, tf.int32), axis=1, keepdims=True)
+    bases = tf.cumsum(num_units, exclusive=True)
+    return Units(tf.gather(flags, firsts), firsts, bases, num_units + num_tokens - (row_length + 1))
 
 
 def choose_words(
@@ -36,6 +53,9 @@ def choose_words(
 
     A word too long for what is left of the count is passed over, and the next one tried. Each word is a span.
 
+    Words are drawn with replacement and repeated ones left out, which is a random order without sorting all words of
+    a row. Where that brings too few, the words not drawn follow.
+
     Args:
         candidates: bool [B, L], positions that may be chosen.
         continues: bool [B, L], positions whose token continues a word.
@@ -43,48 +63,76 @@ def choose_words(
         num_slots: N.
         seed: integer [2].
     """
-    words = find_words(candidates, continues)
-    order = tf.random.stateless_uniform(tf.shape(words.rows), seed)
-    # Floats that are not negative sort as their bits do.
-    keys = tf.cast(tf.bitcast(order, tf.int32), tf.int64) * 2**32
-    keys += tf.cast(pack_key(words.firsts, words.lasts - words.firsts + 1), tf.int64)
+    units = find_units(candidates, continues)
+    num_rows, row_length = tf.unstack(tf.shape(candidates))
+    num_words = units.sizes - 1  # and other tokens: the last one is no word
+    draw_seed, rest_seed = tf.unstack(tf.random.split(seed, num=2), num=2)
+    draws = [num_rows, int(_DRAWS + _DRAWS_PER_SLOT * num_slots)]
+    uniforms = tf.random.stateless_uniform(draws, draw_seed)
+    drawn = _leave_out_repeats(tf.cast(uniforms * tf.cast(num_words, tf.float32), tf.int32))
+    starts, taken = _take_in_order(units, drawn, counts[:, tf.newaxis], row_length)
 
-    def take(keys: tf.Tensor, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        keys = rows_of(keys, rows, tf.shape(counts)[0], fill=_NO_WORD)  # [B, words of a row]
-        keys = tf.math.top_k(keys, tf.shape(keys)[1]).values
-        starts, sizes = unpack_key(tf.cast(tf.bitwise.bitwise_and(keys, 2**32 - 1), tf.int32))
-        return starts, _take_in_order(sizes, counts)
+    def fill(starts: tf.Tensor, taken: tf.Tensor) -> ChosenPositions:
+        return fill_slots(starts, tf.cumsum(taken, axis=1), num_slots=num_slots, row_length=candidates.shape[1])
 
-    # To sort all words would take most of the time of masking, and the first of them nearly always are enough.
-    num_words = tf.math.unsorted_segment_sum(tf.ones_like(words.rows), words.rows, tf.shape(counts)[0])  # [B]
-    num_early = _EARLY_WORDS + _EARLY_WORDS_PER_POSITION * tf.cast(counts, tf.float32)
-    late_share = 1 - num_early / tf.cast(num_words, tf.float32)  # [B]
-    is_early = order > tf.gather(late_share, words.rows)
-    starts, taken = take(tf.boolean_mask(keys, is_early), tf.boolean_mask(words.rows, is_early))
+    def take_more() -> ChosenPositions:
+        taken_ones = tf.where(taken > 0, drawn, row_length)
+        is_taken = tf.raw_ops.DenseBincount(input=taken_ones, size=row_length, weights=taken) > 0  # [B, L]
+        may_follow = (tf.range(row_length) < num_words) & ~is_taken
+        scores = tf.where(may_follow, tf.random.stateless_uniform([num_rows, row_length], rest_seed), -1.0)
+        scores, others = tf.math.top_k(scores, row_length)
+        left = counts[:, tf.newaxis] - tf.reduce_sum(taken, axis=1, keepdims=True)
+        more_starts, more = _take_in_order(units, tf.where(scores < 0, -1, others), left, row_length)
+        return fill(tf.concat([starts, more_starts], axis=1), tf.concat([taken, more], axis=1))
+
     is_enough = tf.reduce_all(tf.reduce_sum(taken, axis=1) == counts)
-    starts, taken = tf.cond(is_enough, lambda: (starts, taken), lambda: take(keys, words.rows))
-    return fill_slots(starts, taken, num_slots)
+    return tf.cond(is_enough, lambda: fill(starts, taken), take_more)
 
 
-def _take_in_order(sizes: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-    """Returns the sizes of what fits into the counts, and 0 for what does not.
+def _leave_out_repeats(draws: tf.Tensor) -> tf.Tensor:
+    """Returns draws, int32 [B, M], without those that a row has had before: -1, behind all others, in their place."""
+    num_draws = draws.shape[1]
+    bits = num_draws.bit_length()
+    shifted = tf.bitwise.left_shift
+    keys = tf.math.top_k(shifted(draws, bits) + tf.range(num_draws, 0, -1), num_draws).values  # equal ones by age
+    draws = tf.bitwise.right_shift(keys, bits)
+    is_repeat = draws == tf.pad(draws, [[0, 0], [1, 0]], constant_values=-1)[:, :-1]
+    ages = keys & (2**bits - 1)
+    keys = tf.where(is_repeat, -1, shifted(ages, 31 - bits) + draws)
+    keys = tf.math.top_k(keys, num_draws).values
+    return tf.where(keys < 0, -1, keys & (2 ** (31 - bits) - 1))
 
-    From left to right, each word is taken if it is no larger than what is left of its row's count.
+
+def _take_in_order(
+    units: Units, drawn: tf.Tensor, left: tf.Tensor, row_length: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the words that are taken: from left to right each one no larger than what is left of its row's count.
 
     Args:
-        sizes: int32 [B, W].
-        counts: int32 [B].
+        units: words and other tokens.
+        drawn: int32 [B, M], numbers in their rows of different ones; -1: none.
+        left: int32 [B, 1], tokens to take.
+        row_length: int32 [], L.
+
+    Returns:
+        First position, and tokens, of each word, int32 [B, M] both; 0 tokens where it is not taken.
     """
+    flat = tf.maximum(drawn, 0) + units.bases  # [B, M]
+    firsts = tf.gather(units.firsts, flat)
+    sizes = tf.gather(units.firsts, flat + 1) - firsts
+    is_word = tf.gather(units.is_candidate, flat) & (drawn >= 0)
+    rest = tf.where(is_word, sizes, _NO_WORD)
 
-    def has_more(left: tf.Tensor, taken: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_any((sizes <= left) & (taken == 0))
+    def has_more(left: tf.Tensor, rest: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_any(rest <= left)
 
-    def take(left: tf.Tensor, taken: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # All that still fit, up to the first that no longer does after those before it. Sizes not taken so far and
-        # before that one are too large for what was left then, and for what is left now.
-        fitting = tf.where((sizes <= left) & (taken == 0), sizes, 0)
-        newly_taken = tf.where(tf.cumsum(fitting, axis=1) <= left, fitting, 0)
-        return left - tf.reduce_sum(newly_taken, axis=1, keepdims=True), taken + newly_taken
+    def take(left: tf.Tensor, rest: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # All that still fit, up to the first that no longer does after those before it. What was passed over before
+        # that one was too large for what was left then, and is for what is left now.
+        fitting = tf.where(rest <= left, rest, 0)
+        taken = tf.where(tf.cumsum(fitting, axis=1) <= left, fitting, 0)
+        return left - tf.reduce_sum(taken, axis=1, keepdims=True), tf.where(taken > 0, _TAKEN, rest)
 
-    _, taken = tf.while_loop(has_more, take, [counts[:, tf.newaxis], tf.zeros_like(sizes)])
-    return taken
+    _, rest = tf.while_loop(has_more, take, (left, rest))
+    starts = firsts - tf.range(tf.shape(left)[0])[:, tf.newaxis] * (row_length + 1)
+    return starts, tf.where(rest == _TAKEN, sizes, 0)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 
 from electra_span.batches import MaskedBatch
 from electra_span.masking.dynamic import MaskingConfig, draw_tokens, mask_tokens
-from electra_span.masking.spans import choose_spans, draw_lengths, geometric_probs
+from electra_span.masking.spans import choose_spans, geometric_probs, length_of
+from electra_span.masking.words import choose_words
 from tests.electra_span.masking.masking_reference import (
     CLS,
     IS_CONTINUATION,
@@ -186,15 +187,19 @@ def test_geometric_law_is_spanberts():
 
 def test_frequencies_of_200000_drawn_lengths_are_within_three_sigma_of_the_law():
     probs = np.array(geometric_probs(0.2, 10))
-    lengths = draw_lengths([200_000], tuple(probs), tf.constant((7, 1))).numpy()
+    lengths = length_of(tf.random.stateless_uniform([200_000], (7, 1)), tuple(probs)).numpy()
     frequencies = np.bincount(lengths, minlength=11)[1:] / lengths.size
     assert np.all(np.abs(frequencies - probs) < 3 * np.sqrt(probs * (1 - probs) / lengths.size))
     assert abs(lengths.mean() - 3.797) < 0.02
 
 
-def test_lengths_of_placed_spans_follow_the_law_with_the_last_one_cut():
+@pytest.mark.parametrize("num_segments", [1, 2])
+def test_lengths_of_placed_spans_follow_the_law_with_the_last_one_cut(num_segments):
     num_rows, count, probs = 8000, 19, np.array(geometric_probs(0.2, 10))
-    batch = mask(sentences(num_rows, 128), config_for("span", 0.15, count))
+    examples = sentences(num_rows, 128)
+    if num_segments == 2:  # long spans meet its [SEP] more often than short ones
+        examples = examples._replace(input_ids=tf.where(tf.range(128) == 63, SEP, examples.input_ids))
+    batch = mask(examples, config_for("span", 0.15, count))
     is_last = np.diff(np.pad(batch.span_offset, [[0, 0], [0, 1]]), axis=1) != 1
     observed = np.bincount(batch.span_offset[is_last] + 1, minlength=11)[1:]
     is_reached = np.zeros(count + 1)  # probability that so many tokens are chosen after some span
@@ -231,6 +236,23 @@ def test_all_parts_of_a_row_are_chosen_about_equally_often(kind):
     noise = 4 * math.sqrt(0.15 * 0.85 / num_rows)
     assert np.all(np.abs(shares[12:-12] - shares[12:-12].mean()) < noise)
     assert shares.min() > 0.04  # at the ends fewer spans can cover a position
+
+
+def test_pairs_of_words_are_chosen_as_often_as_independent_draws_would():
+    num_rows = 20000
+    candidates = tf.constant([[False] + 10 * [True] + [False]] * num_rows)
+    continues = tf.zeros_like(candidates)
+    words = choose_words(candidates, continues, tf.fill([num_rows], 3), num_slots=3, seed=tf.constant((7, 4)))
+    times = tf.reduce_sum(tf.one_hot(words.positions, 12), axis=1).numpy()[:, 1:-1]
+    together = (times.T @ times)[np.triu_indices(10, k=1)]
+    expected = num_rows * 3 / 10 * 2 / 9
+    assert np.abs(together - expected).max() < 4.5 * math.sqrt(expected)
+
+
+def test_all_words_are_chosen_where_all_fit():
+    rows = [[CLS, 7, 9, 8, SEP, 10, 11, 12, 12, SEP], [7, 7, 8, 6, SEP]]
+    batch = mask(examples_of(rows, 10), config_for("whole_word", 0.99, 10))
+    assert chosen(batch).tolist() == [[0, 1, 1, 1, 0, 1, 1, 1, 1, 0], [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]]
 
 
 @pytest.mark.parametrize("kind", ["span", "span of words"])
