@@ -11,14 +11,14 @@ import tensorflow as tf
 from electra_span.masking.slots import ChosenPositions, begins_and_sizes, fill_slots, span_of_slots
 from electra_span.masking.words import Units, find_units
 
-_NUM_TURNS = 8  # tried at once: a row of two segments has a free one in 9999 of 10000 cases
-_NUM_ROUNDS = 16
+_NUM_TURNS = 8  # tried at once: none is free in one of some 6000 rows of two segments
+_NUM_ROUNDS = 16  # of draws
 
 
 class _Spans(NamedTuple):
     """Spans of a batch in random order, and of which rows they may be used."""
 
-    are_free: tf.Tensor  # bool [B, 1], that no span of the row holds what is no candidate
+    are_free: tf.Tensor  # bool [B, 1], whether all tokens of the row's spans are candidates
     starts: tf.Tensor  # int32 [B, N], first position
     ends: tf.Tensor  # int32 [B, N], tokens of this span and those before it; as the span before: no span
 
