@@ -117,7 +117,7 @@ class PretrainingConfig:
     num_train_steps: int = _hparam(1_000_000, "steps of training, at the end of which the learning rate is 0")
     train_batch_size: int = _hparam(128, "sequences a step, over all devices")
     gradient_accumulation_steps: int = _derived(
-        "1; from 131,072 words on, as many as keep a part's logits below 640 MiB",
+        "1; from 131,072 words on, as many as keep a part's logits below 320 MiB",
         "parts a batch is worked through in, with the gradient of the whole",
     )
     eval_batch_size: int = _hparam(128, "sequences an evaluation step")

