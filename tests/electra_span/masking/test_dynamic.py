@@ -208,6 +208,17 @@ def test_deviation_positions_are_distinct_where_the_original_repeats_some(golden
     assert chosen(mask(examples, config)).max() == 1
 
 
+@pytest.mark.parametrize(("length", "num_draws", "num_distinct"), [(128, 19, 17.69), (512, 77, 71.5)])
+def test_a_share_of_0138_masks_as_many_positions_as_the_originals_draws_with_replacement_reach(
+    length, num_draws, num_distinct
+):
+    draws = np.random.default_rng(0).integers(0, length - 2, (20_000, num_draws))
+    reached = np.mean([len(set(row)) for row in draws.tolist()])
+    assert abs(reached - num_distinct) < 0.1
+    batch = mask(sentences(2, length), config_of(0.138, num_draws))
+    np.testing.assert_allclose(batch.masked_lm_weights.sum(axis=1), reached, atol=0.6)
+
+
 @pytest.mark.parametrize("mask_prob", [0.15, 0.25, 0.5])
 def test_deviation_a_row_without_candidates_gets_weight_0_where_the_original_overruns(golden, mask_prob):
     recorded, examples, config = read_recorded(golden, mask_prob)
