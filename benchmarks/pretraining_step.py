@@ -182,7 +182,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model-size", default="small")
-    parser.add_argument("--preset", help="as the hparam; the sizes of a step stay those of the other flags")
+    parser.add_argument("--preset", help="as the hparam, electra-MODEL_SIZE by default; sizes stay those of the flags")
     parser.add_argument("--max-seq-length", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--precision", default="auto", help="as the hparam")
@@ -207,7 +207,7 @@ def main() -> None:
         "train_batch_size": arguments.batch_size,
         "precision": arguments.precision,
         "xla": xla,
-        "preset": arguments.preset,
+        "preset": arguments.preset or f"electra-{arguments.model_size}",
     }
     config = PretrainingConfig.from_hparams(model_name="benchmark", data_dir="", hparams=hparams)
     execution = resolve_execution(config.precision, config.xla)
