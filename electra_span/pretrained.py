@@ -33,8 +33,8 @@ from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTower
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
-_TOKENIZER_FILES = ("vocab.txt", "tokenizer.json", "tokenizer_config.json")
-_VOCABULARIES = _TOKENIZER_FILES[:2]  # either holds one; transformers writes the second alone
+_VOCABULARIES = ("vocab.txt", "tokenizer.json", "vocab.json")  # transformers writes the second alone
+_TOKENIZER_FILES = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
 _ARCHITECTURES: Mapping[str, ModelClass] = {
     "ElectraForPreTraining": ElectraDiscriminator,
     "ElectraForMaskedLM": ElectraGenerator,

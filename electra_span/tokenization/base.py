@@ -5,24 +5,13 @@ import hashlib
 import itertools
 import json
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from electra_span.config import UserError
-
-PAD_TOKEN = "[PAD]"
-UNK_TOKEN = "[UNK]"
-CLS_TOKEN = "[CLS]"
-SEP_TOKEN = "[SEP]"
-MASK_TOKEN = "[MASK]"
-SPECIAL_TOKENS = (PAD_TOKEN, UNK_TOKEN, CLS_TOKEN, SEP_TOKEN, MASK_TOKEN)
-
-
-class VocabularyError(UserError, ValueError):
-    """A vocabulary, or a published tokenizer, that cannot be used."""
+from electra_span.tokenization.vocabulary import VocabularyError, check_vocabulary, find_special_tokens
 
 
 class FlatIds(NamedTuple):
@@ -50,24 +39,27 @@ class Tokenizer(abc.ABC):
 
     Attributes:
         vocabulary: the tokens, in the order of their ids.
-        pad_id, unk_id, cls_id, sep_id, mask_id: ids of the special tokens, looked up by name.
+        special_tokens: the special tokens' names, by role.
+        pad_id, unk_id, cls_id, sep_id, mask_id: their ids.
     """
 
     tokenizer_type: ClassVar[str]  # as in tokenizer_config.json
 
-    def __init__(self, vocabulary: Sequence[str]) -> None:
+    def __init__(self, vocabulary: Sequence[str], config: Mapping[str, Any] | None = None) -> None:
         """Checks and keeps the vocabulary.
+
+        Args:
+            vocabulary: tokens in the order of their ids.
+            config: a tokenizer_config.json that may name the special tokens.
 
         Raises:
             VocabularyError: for an empty or repeated token, or a missing special token.
         """
-        _check_vocabulary(vocabulary)
+        check_vocabulary(vocabulary)
         self.vocabulary = tuple(vocabulary)
-        self.pad_id = self.vocabulary.index(PAD_TOKEN)
-        self.unk_id = self.vocabulary.index(UNK_TOKEN)
-        self.cls_id = self.vocabulary.index(CLS_TOKEN)
-        self.sep_id = self.vocabulary.index(SEP_TOKEN)
-        self.mask_id = self.vocabulary.index(MASK_TOKEN)
+        self.special_tokens = find_special_tokens(self.vocabulary, config)
+        ids = (self.vocabulary.index(token) for token in self.special_tokens)
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = ids
 
     @property
     def vocab_size(self) -> int:
@@ -76,7 +68,7 @@ class Tokenizer(abc.ABC):
 
     @property
     def special_ids(self) -> tuple[int, ...]:
-        """The ids that no text has: [PAD], [CLS], [SEP] and [MASK], but not [UNK], which stands for words."""
+        """Ids that no text has: [PAD], [CLS], [SEP], [MASK], then others; not [UNK], which stands for words."""
         return (self.pad_id, self.cls_id, self.sep_id, self.mask_id)
 
     @property
@@ -97,7 +89,9 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode_ragged(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Returns the ids of a batch of texts, with graph operations only.
+        """Returns the ids of a batch of texts; works in a tf.function and in tf.data.
+
+        With graph operations only, which a SavedModel can hold, except for byte-level BPE.
 
         Args:
             texts: string [n], UTF-8. Bytes that are not UTF-8 are dropped.
@@ -108,7 +102,7 @@ class Tokenizer(abc.ABC):
 
     @abc.abstractmethod
     def encode_flat(self, texts: Sequence[str]) -> FlatIds:
-        """Returns the ids of many texts end to end: the fast path, without Python objects per token."""
+        """Returns the ids of many texts end to end: the fast path."""
 
     @abc.abstractmethod
     def encode_with_offsets(self, texts: Sequence[str]) -> IdsWithOffsets:
@@ -157,17 +151,22 @@ class Tokenizer(abc.ABC):
         return [self.vocabulary[token_id] for token_id in ids]
 
 
-def _check_vocabulary(vocabulary: Sequence[str]) -> None:
-    """Raises VocabularyError unless tokens are there, named, distinct, and the special ones among them."""
-    if not vocabulary:
-        raise VocabularyError("the vocabulary is empty; it must have one token a line")
-    lines: dict[str, int] = {}
-    for line, token in enumerate(vocabulary, start=1):
-        if not token:
-            raise VocabularyError(f"line {line} is empty; a vocabulary must have one token a line")
-        if token in lines:
-            raise VocabularyError(f"token {token!r} stands on lines {lines[token]} and {line}; tokens must be distinct")
-        lines[token] = line
-    for token in SPECIAL_TOKENS:
-        if token not in lines:
-            raise VocabularyError(f"token {token} is missing; a vocabulary must have {' '.join(SPECIAL_TOKENS)}")
+def check_texts(texts: Sequence[str]) -> None:
+    """Raises TypeError for one string where a sequence of strings belongs."""
+    if isinstance(texts, str):
+        raise TypeError(f"texts must be a sequence of strings, not one string. Received: {texts!r}")
+
+
+def without_surrogates(text: str) -> str:
+    """Returns text without lone surrogates, which UTF-8 cannot hold."""
+    return text.encode("utf-8", "ignore").decode("utf-8")
+
+
+def original_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Returns places in a text for places in `without_surrogates(text)`, as code points [start, end)."""
+    if len(without_surrogates(text)) == len(text):
+        return list(offsets)
+    places = [place for place, character in enumerate(text) if not "\ud800" <= character <= "\udfff"]
+    starts = [*places, len(text)]
+    ends = [0, *(place + 1 for place in places)]
+    return [(starts[start], max(starts[start], ends[end])) for start, end in offsets]

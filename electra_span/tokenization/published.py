@@ -13,7 +13,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from electra_span.config import HparamError, from_hparams
-from electra_span.tokenization import base
+from electra_span.tokenization.vocabulary import SpecialTokens, VocabularyError
 
 VOCABULARY_FILE = "vocab.txt"
 CONFIG_FILE = "tokenizer_config.json"
@@ -24,7 +24,13 @@ _TYPE_OF_CLASS = {
     "ElectraTokenizerFast": "wordpiece",
     "BertTokenizer": "wordpiece",
     "BertTokenizerFast": "wordpiece",
+    "GPT2Tokenizer": "bpe",
+    "GPT2TokenizerFast": "bpe",
+    "RobertaTokenizer": "bpe",
+    "RobertaTokenizerFast": "bpe",
 }
+# Classes of transformers whose tokenizer is whatever tokenizer.json says.
+_ANY_TYPE = ("PreTrainedTokenizerFast", "TokenizersBackend")
 _DEFAULT_CLASS = "ElectraTokenizer"
 
 
@@ -38,9 +44,9 @@ class WordPieceSettings:
 
     def __post_init__(self) -> None:
         if not self.tokenize_chinese_chars:
-            raise base.VocabularyError("tokenize_chinese_chars must be true. Received: false")
+            raise VocabularyError("tokenize_chinese_chars must be true. Received: false")
         if self.strip_accents and not self.do_lower_case:
-            raise base.VocabularyError("strip_accents must not be true where do_lower_case is false. Received: true")
+            raise VocabularyError("strip_accents must not be true where do_lower_case is false. Received: true")
 
 
 def read_vocabulary(path: pathlib.Path) -> tuple[pathlib.Path, list[str]]:
@@ -57,24 +63,39 @@ def read_vocabulary(path: pathlib.Path) -> tuple[pathlib.Path, list[str]]:
         if not (path / VOCABULARY_FILE).exists() and (path / TOKENIZER_FILE).exists():
             return path / TOKENIZER_FILE, _read_tokenizer_file(path / TOKENIZER_FILE)
         path = path / VOCABULARY_FILE
-    text = _read_text(path)
+    text = read_text(path)
     return path, [line.strip(" \t\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def _read_tokenizer_file(path: pathlib.Path) -> list[str]:
     """Returns the tokens of a tokenizer.json in the order of their ids."""
-    content = _read_json(path)
+    content = read_json(path)
     model = content.get("model", {})
     if model.get("type") != "WordPiece":
-        raise base.VocabularyError(f"{path}: the model must be WordPiece. Received: {model.get('type')}")
-    ids = model["vocab"] | {token["content"]: token["id"] for token in content.get("added_tokens", [])}
-    if sorted(ids.values()) != list(range(len(ids))):
-        raise base.VocabularyError(f"{path}: ids must be 0, 1, 2 and so on, each once")
+        raise VocabularyError(f"{path}: the model must be WordPiece. Received: {model.get('type')}")
+    return all_tokens(path, content)
+
+
+def all_tokens(path: pathlib.Path, content: Mapping[str, Any]) -> list[str]:
+    """Returns the tokens of a tokenizer.json, added ones included, in the order of their ids."""
+    added = {token["content"]: token["id"] for token in content.get("added_tokens", [])}
+    return tokens_in_order(path, content["model"].get("vocab", {}) | added)
+
+
+def tokens_in_order(path: pathlib.Path, ids: Mapping[str, int]) -> list[str]:
+    """Returns tokens in the order of their ids.
+
+    Args:
+        path: where they are from, for errors.
+        ids: by token.
+    """
+    if not all(type(token_id) is int for token_id in ids.values()) or sorted(ids.values()) != list(range(len(ids))):
+        raise VocabularyError(f"{path}: ids must be 0, 1, 2 and so on, each once")
     return sorted(ids, key=ids.__getitem__)
 
 
 def read_config(folder: pathlib.Path) -> dict[str, Any] | None:
-    """Returns tokenizer_config.json with "tokenizer_type" filled in, or None where the folder has none.
+    """Returns tokenizer_config.json, with "tokenizer_type" where its class tells; None where the folder has none.
 
     Raises:
         VocabularyError: for a file that is not JSON, or a tokenizer class without a known type.
@@ -82,11 +103,13 @@ def read_config(folder: pathlib.Path) -> dict[str, Any] | None:
     path = folder / CONFIG_FILE
     if not path.exists():
         return None
-    config = _read_json(path)
+    config = read_json(path)
     if "tokenizer_type" not in config:
-        name = config.get("tokenizer_class") or _DEFAULT_CLASS
+        name = config.get("tokenizer_class")
+        if name is None or name in _ANY_TYPE:
+            return config
         if name not in _TYPE_OF_CLASS:
-            raise base.VocabularyError(
+            raise VocabularyError(
                 f"{path}: tokenizer_class must be one of {', '.join(_TYPE_OF_CLASS)}. Received: {name!r}"
             )
         config["tokenizer_type"] = _TYPE_OF_CLASS[name]
@@ -106,8 +129,8 @@ def wordpiece_settings(folder: pathlib.Path, config: Mapping[str, Any]) -> WordP
     names = {field.name for field in dataclasses.fields(WordPieceSettings)}
     try:
         return from_hparams(WordPieceSettings, {name: config[name] for name in names & config.keys()})
-    except (HparamError, base.VocabularyError) as error:
-        raise base.VocabularyError(f"{folder / CONFIG_FILE}: {error}") from error
+    except (HparamError, VocabularyError) as error:
+        raise VocabularyError(f"{folder / CONFIG_FILE}: {error}") from error
 
 
 def bert_normalizer(*, do_lower_case: bool, strip_accents: bool) -> normalizers.Normalizer:
@@ -120,6 +143,7 @@ def bert_normalizer(*, do_lower_case: bool, strip_accents: bool) -> normalizers.
 def write_wordpiece(
     directory: pathlib.Path,
     vocabulary: Sequence[str],
+    special_tokens: SpecialTokens,
     settings: dict[str, Any],
     *,
     max_word_length: int,
@@ -130,67 +154,92 @@ def write_wordpiece(
     Args:
         directory: made if it is not there.
         vocabulary: tokens in the order of their ids.
+        special_tokens: their names.
         settings: WordPieceTokenizer.settings.
         max_word_length: in code points; longer words are unknown.
         model_max_length: in tokens; None leaves it out.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    config = {
-        "tokenizer_class": _DEFAULT_CLASS,
-        **settings,
-        "tokenize_chinese_chars": True,
-        "pad_token": base.PAD_TOKEN,
-        "unk_token": base.UNK_TOKEN,
-        "cls_token": base.CLS_TOKEN,
-        "sep_token": base.SEP_TOKEN,
-        "mask_token": base.MASK_TOKEN,
-    }
-    if model_max_length is not None:
-        config["model_max_length"] = model_max_length
+    config = {"tokenizer_class": _DEFAULT_CLASS, **settings, "tokenize_chinese_chars": True}
+    write_config(directory, config, special_tokens, model_max_length)
     (directory / VOCABULARY_FILE).write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
-    (directory / CONFIG_FILE).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     backend = _wordpiece_backend(
         vocabulary,
+        special_tokens,
         bert_normalizer(do_lower_case=settings["do_lower_case"], strip_accents=settings["strip_accents"]),
         max_word_length,
     )
     backend.save(str(directory / TOKENIZER_FILE))
 
 
+def write_config(
+    directory: pathlib.Path, config: Mapping[str, Any], special_tokens: SpecialTokens, model_max_length: int | None
+) -> None:
+    """Writes tokenizer_config.json: config, the special tokens by role, and the longest input in tokens, if any."""
+    names = {f"{role}_token": token for role, token in special_tokens._asdict().items()}
+    longest = {} if model_max_length is None else {"model_max_length": model_max_length}
+    write_json(directory / CONFIG_FILE, {**config, **names, **longest}, indent=2)
+
+
+def generic_config(tokenizer_type: str) -> dict[str, Any]:
+    """Returns what tokenizer_config.json says of a tokenizer that transformers reads from tokenizer.json."""
+    return {
+        "tokenizer_class": _ANY_TYPE[0],
+        "tokenizer_type": tokenizer_type,
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def around_texts(vocabulary: Sequence[str], special_tokens: SpecialTokens) -> dict[str, Any]:
+    """Returns tokenizer.json's post-processor that puts [CLS] and [SEP] around a text or a pair, as ELECTRA's."""
+    cls, sep = special_tokens.cls, special_tokens.sep
+    processor = processors.TemplateProcessing(
+        single=[cls, "$A", sep],
+        pair=[cls, "$A", sep, "$B:1", f"{sep}:1"],
+        special_tokens=[(token, vocabulary.index(token)) for token in (cls, sep)],
+    )
+    return json.loads(processor.__getstate__())
+
+
 def _wordpiece_backend(
-    vocabulary: Sequence[str], normalizer: normalizers.Normalizer, max_word_length: int
+    vocabulary: Sequence[str], special_tokens: SpecialTokens, normalizer: normalizers.Normalizer, max_word_length: int
 ) -> tokenizers.Tokenizer:
     """Returns the tokenizers library's WordPiece, which puts [CLS] and [SEP] around a text or a pair."""
     ids = {token: token_id for token_id, token in enumerate(vocabulary)}
     backend = tokenizers.Tokenizer(
-        models.WordPiece(vocab=ids, unk_token=base.UNK_TOKEN, max_input_chars_per_word=max_word_length)
+        models.WordPiece(vocab=ids, unk_token=special_tokens.unk, max_input_chars_per_word=max_word_length)
     )
     backend.normalizer = normalizer
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
     backend.post_processor = processors.BertProcessing(
-        (base.SEP_TOKEN, ids[base.SEP_TOKEN]), (base.CLS_TOKEN, ids[base.CLS_TOKEN])
+        (special_tokens.sep, ids[special_tokens.sep]), (special_tokens.cls, ids[special_tokens.cls])
     )
-    backend.add_special_tokens(list(base.SPECIAL_TOKENS))
+    backend.add_special_tokens(list(special_tokens))
     return backend
 
 
-def _read_text(path: pathlib.Path) -> str:
+def read_text(path: pathlib.Path) -> str:
     """Returns the text of a UTF-8 file, without a byte order mark."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise base.VocabularyError(f"{path}: cannot be read ({error.strerror})") from error
+        raise VocabularyError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise base.VocabularyError(f"{path}: not UTF-8 at byte {error.start} ({error.reason})") from error
+        raise VocabularyError(f"{path}: not UTF-8 at byte {error.start} ({error.reason})") from error
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
+def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Returns the object in a JSON file."""
     try:
-        content = json.loads(_read_text(path))
+        content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise base.VocabularyError(f"{path}: not JSON ({error})") from error
+        raise VocabularyError(f"{path}: not JSON ({error})") from error
     if not isinstance(content, dict):
-        raise base.VocabularyError(f"{path}: must be a JSON object. Received: {type(content).__name__}")
+        raise VocabularyError(f"{path}: must be a JSON object. Received: {type(content).__name__}")
     return content
+
+
+def write_json(path: pathlib.Path, content: Mapping[str, Any], indent: int | None = None) -> None:
+    """Writes an object as JSON, not escaped."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=indent) + "\n", encoding="utf-8")

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from electra_span.tokenization import base, published
+from electra_span.tokenization import published
+from electra_span.tokenization.vocabulary import SPECIAL_TOKENS, VocabularyError
 
-_MIN_VOCAB_SIZE = 2 * len(base.SPECIAL_TOKENS)
+_MIN_VOCAB_SIZE = 2 * len(SPECIAL_TOKENS)
 # The characters of a vocabulary make up this share of the text: rarer ones are unknown.
 _CHARACTER_COVERAGE = 0.99999
 # And at most this share of the vocabulary: the rest is for longer pieces.
@@ -52,10 +53,10 @@ def train_wordpiece(
         VocabularyError: for a number out of range, or lines with too little text.
     """
     if vocab_size < _MIN_VOCAB_SIZE:
-        raise base.VocabularyError(f"vocab_size must be at least {_MIN_VOCAB_SIZE}. Received: {vocab_size}")
+        raise VocabularyError(f"vocab_size must be at least {_MIN_VOCAB_SIZE}. Received: {vocab_size}")
     if min_frequency < 1:
-        raise base.VocabularyError(f"min_frequency must be at least 1. Received: {min_frequency}")
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token=base.UNK_TOKEN))
+        raise VocabularyError(f"min_frequency must be at least 1. Received: {min_frequency}")
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token=SPECIAL_TOKENS.unk))
     backend.normalizer = published.bert_normalizer(
         do_lower_case=do_lower_case, strip_accents=do_lower_case and strip_accents is not False
     )
@@ -63,13 +64,13 @@ def train_wordpiece(
     counts, num_lines = _count_characters(read_lines(), backend.normalizer)
     characters = _frequent_characters(counts, backend, min_frequency, int(vocab_size * _MAX_CHARACTERS_SHARE))
     if not characters:
-        raise base.VocabularyError(f"no character is in the text {min_frequency} times or more; it needs more text")
+        raise VocabularyError(f"no character is in the text {min_frequency} times or more; it needs more text")
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
         show_progress=False,
         # The trainer numbers these first and in this order.
-        special_tokens=[*base.SPECIAL_TOKENS, *characters, *_inner_forms(characters, backend)],
+        special_tokens=[*SPECIAL_TOKENS, *characters, *_inner_forms(characters, backend)],
         initial_alphabet=characters,
         limit_alphabet=len(characters),
     )

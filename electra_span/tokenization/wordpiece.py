@@ -4,7 +4,7 @@ import itertools
 import pathlib
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import tensorflow as tf
 import tensorflow_text as tf_text
 
 from electra_span.tokenization import base, normalization, published
+from electra_span.tokenization.vocabulary import VocabularyError
 
 MAX_WORD_LENGTH = 200  # code points, after normalisation; a longer word is unknown
 _MAX_WORD_BYTES = 4 * MAX_WORD_LENGTH
@@ -32,7 +33,11 @@ class WordPieceTokenizer(base.Tokenizer):
     tokenizer_type = "wordpiece"
 
     def __init__(
-        self, vocabulary: Sequence[str], do_lower_case: bool = True, strip_accents: bool | None = None
+        self,
+        vocabulary: Sequence[str],
+        do_lower_case: bool = True,
+        strip_accents: bool | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         """Builds the tokenizer.
 
@@ -41,15 +46,16 @@ class WordPieceTokenizer(base.Tokenizer):
             do_lower_case: whether texts are lowered.
             strip_accents: whether accents are dropped; None means as do_lower_case. Texts that are not lowered keep
                 their accents in any case, as in the original.
+            config: a tokenizer_config.json that may name the special tokens.
 
         Raises:
             VocabularyError: for an empty or repeated token, or a missing special token.
         """
-        super().__init__(vocabulary)
+        super().__init__(vocabulary, config)
         self.do_lower_case = do_lower_case
         self.strip_accents = do_lower_case and strip_accents is not False
         self._long_word_mark = _unused_character(self.vocabulary)
-        self._fast_wordpiece = _build_fast_wordpiece(self.vocabulary)
+        self._fast_wordpiece = _build_fast_wordpiece(self.vocabulary, self.special_tokens.unk)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -101,6 +107,7 @@ class WordPieceTokenizer(base.Tokenizer):
         published.write_wordpiece(
             pathlib.Path(directory),
             self.vocabulary,
+            self.special_tokens,
             self.settings,
             max_word_length=MAX_WORD_LENGTH,
             model_max_length=model_max_length,
@@ -179,12 +186,11 @@ def _string_tensor(texts: Sequence[str]) -> tf.Tensor:
     Raises:
         TypeError: for one string where a sequence of strings belongs.
     """
-    if isinstance(texts, str):
-        raise TypeError(f"texts must be a sequence of strings, not one string. Received: {texts!r}")
+    base.check_texts(texts)
     return tf.constant([text.encode("utf-8", "ignore") for text in texts], tf.string, shape=[len(texts)])
 
 
-def _build_fast_wordpiece(vocabulary: tuple[str, ...]) -> tf_text.FastWordpieceTokenizer:
+def _build_fast_wordpiece(vocabulary: tuple[str, ...], unknown_token: str) -> tf_text.FastWordpieceTokenizer:
     """Returns what splits the words of normalised texts.
 
     Raises:
@@ -195,11 +201,11 @@ def _build_fast_wordpiece(vocabulary: tuple[str, ...]) -> tf_text.FastWordpieceT
             vocabulary,
             suffix_indicator=_CONTINUATION,
             max_bytes_per_word=_MAX_WORD_BYTES,
-            unknown_token=base.UNK_TOKEN,
+            unknown_token=unknown_token,
             token_out_type=tf.int32,
         )
     except RuntimeError as error:
-        raise base.VocabularyError(f"no WordPiece tokenizer can be built of the vocabulary: {error}") from error
+        raise VocabularyError(f"no WordPiece tokenizer can be built of the vocabulary: {error}") from error
 
 
 def _unused_character(vocabulary: tuple[str, ...]) -> str:

@@ -1,0 +1,54 @@
+"""Our published tokenizers in transformers, where it is installed."""
+
+import pytest
+import tokenizers
+
+from electra_span.tokenization import load_tokenizer, load_with_special_tokens
+from electra_span.tokenization.bpe_files import BpeDescription
+from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
+
+transformers = pytest.importorskip("transformers")
+
+TEXTS = ["The cat's café\nis  open.", " Ärger über Straßen", "日本語 and \U0001f600", ""]
+ROLES = ("pad", "unk", "cls", "sep", "mask")
+
+
+def _check_in_transformers(tokenizer, texts, folder):
+    """Asserts that transformers reads a published tokenizer, gives its ids, and writes what is read back."""
+    tokenizer.save(folder / "ours", model_max_length=77)
+    theirs = transformers.AutoTokenizer.from_pretrained(folder / "ours")
+    ids = tokenizer.encode(texts)
+    assert theirs(texts, add_special_tokens=False)["input_ids"] == ids
+    pair = theirs(texts[0], texts[1])
+    around = [tokenizer.cls_id, *ids[0], tokenizer.sep_id, *ids[1], tokenizer.sep_id]
+    assert pair["input_ids"] == around
+    assert theirs.model_max_length == 77
+    for role in ROLES:
+        assert getattr(theirs, f"{role}_token_id") == getattr(tokenizer, f"{role}_id")
+    theirs.save_pretrained(folder / "theirs")
+    if tokenizer.tokenizer_type == "bpe":
+        assert load_tokenizer(folder / "theirs").fingerprint == tokenizer.fingerprint
+
+
+@pytest.mark.parametrize("add_prefix_space", [False, True])
+def test_a_byte_level_tokenizer_has_the_same_ids(tmp_path, add_prefix_space):
+    special_tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    merges = [("c", "a"), ("ca", "t"), ("Ġ", "cat"), ("Ã", "¼")]
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    description = BpeDescription(
+        vocabulary=[*special_tokens, *alphabet, *("".join(merge) for merge in merges)],
+        merges=merges,
+        pre_tokenizer={"type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": True}
+        | {"use_regex": True},
+    )
+    _check_in_transformers(ByteLevelBpeTokenizer(description), TEXTS, tmp_path)
+
+
+def test_gpt2_with_special_tokens_has_the_same_ids(tmp_path, shared_data):
+    tokenizer, _ = load_with_special_tokens(shared_data / "tokenizers" / "gpt2_bpe")
+    corpus = shared_data / "corpus" / "german"
+    text = min(path for path in corpus.rglob("*") if path.is_file()).read_bytes()[:40_000].decode("utf-8", "ignore")
+    _check_in_transformers(tokenizer, [*TEXTS, *text.split("\n")], tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "ours")
+    with_offsets = theirs(text, add_special_tokens=False, return_offsets_mapping=True)
+    assert with_offsets["offset_mapping"] == tokenizer.encode_with_offsets([text]).offsets[0]
