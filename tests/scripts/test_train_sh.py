@@ -35,7 +35,7 @@ def test_tiny_model_learns_from_the_default_corpus(first_run):
     assert before["mlm_accuracy"] < 0.01
     assert 0.4 < before["disc_auc"] < 0.6
     # Always to guess the most frequent token is right for about one in twenty.
-    assert after["mlm_accuracy"] > 0.15
+    assert after["mlm_accuracy"] > 0.1
     assert after["disc_auc"] > 0.55
 
 
