@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from absl import logging
 from tqdm import tqdm
@@ -29,6 +29,9 @@ from pretrain.corpus import CorpusError, TextRange, corpus_files, plan_tasks
 from pretrain.examples import MIN_SEQ_LENGTH
 from pretrain.manifest import MANIFEST_NAME, Counts, is_up_to_date, read_manifest, write_manifest
 from pretrain.spills import ReadPlan, Spill, plan_reads
+
+if TYPE_CHECKING:
+    from pretrain.shards import EncodedTask  # brings TensorFlow
 
 # Tasks are large enough to keep the pieces of a large corpus few, small enough to divide a small one evenly.
 _MIN_TASK_BYTES, _MAX_TASK_BYTES = 1 << 20, 1 << 24
@@ -140,29 +143,29 @@ def _build(settings: BuildSettings, files: Sequence[Path], workspace: Path) -> d
     with _processes(settings.num_processes) as map_function:
         encode = functools.partial(_encode_task, settings, workspace)
         encoded = list(_progress(map_function(encode, enumerate(tasks)), "tokenized", len(tasks)))
-        if not sum(counts.num_examples for counts, _, _ in encoded):
+        if not sum(task.counts.num_examples for task, _ in encoded):
             raise CorpusError(f"The corpus must hold text. Received: {settings.corpus_dir}, which holds none")
-        spills = [spill for _, spill, _ in encoded]
+        spills = [spill for task, _ in encoded for spill in task.spills]
         plan = plan_reads(spills, settings.num_out_files)
         first_shards = range(0, settings.num_out_files, plan.shards_per_read)
         write = functools.partial(_write_shards, settings, workspace, spills, plan)
         written = list(_progress(map_function(write, first_shards), "written", len(first_shards)))
-    manifest = _manifest(settings, [counts for counts, _, _ in encoded], itertools.chain(*written), encoded[0][2])
+    manifest = _manifest(settings, [task for task, _ in encoded], itertools.chain(*written), encoded[0][1])
     _report(manifest, time.monotonic() - start_seconds)
     return manifest
 
 
 def _encode_task(
     settings: BuildSettings, workspace: Path, task: tuple[int, list[TextRange]]
-) -> tuple[Counts, Spill, dict[str, Any]]:
-    """Returns the counts and rows of one task, and the tokenizer's entry in the manifest."""
+) -> tuple["EncodedTask", dict[str, Any]]:
+    """Returns what became of one task, and the tokenizer's entry in the manifest."""
     from pretrain import shards  # brings TensorFlow, which the parent process does without
 
     tokenizer = shards.cached_tokenizer(
         settings.vocab_file, settings.do_lower_case, None if settings.do_strip_accents else False
     )
     number, ranges = task
-    counts, spill = shards.encode_task(
+    encoded = shards.encode_task(
         ranges,
         workspace / f"rows-{number}",
         tokenizer=tokenizer,
@@ -171,7 +174,7 @@ def _encode_task(
         max_seq_length=settings.max_seq_length,
         blanks_separate_docs=settings.blanks_separate_docs,
     )
-    return counts, spill, shards.manifest_entry(tokenizer)
+    return encoded, shards.manifest_entry(tokenizer)
 
 
 def _write_shards(
@@ -228,9 +231,9 @@ def _progress(results: Iterable[Result], done: str, total: int) -> Iterator[Resu
 
 
 def _manifest(
-    settings: BuildSettings, counts: Sequence[Counts], shard_sizes: Iterable[int], tokenizer: dict[str, Any]
+    settings: BuildSettings, tasks: Sequence["EncodedTask"], shard_sizes: Iterable[int], tokenizer: dict[str, Any]
 ) -> dict[str, Any]:
-    totals = {name: sum(getattr(each, name) for each in counts) for name in counts[0]._fields}
+    totals = {name: sum(getattr(task.counts, name) for task in tasks) for name in Counts._fields}
     dropped = {
         "end_of_first_segment": totals.pop("dropped_first_segments"),
         "end_of_second_segment": totals.pop("dropped_second_segments"),

@@ -1,30 +1,26 @@
-"""Reads the text files of a corpus, in ranges small enough for one task, as lines and ends of documents."""
+"""Finds a corpus' files, divides them into tasks of work, and reads a task's text in batches that fit the memory."""
 
-import html
+import glob
 import itertools
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, NoReturn
 
-from electra_span.config import UserError
+from pretrain.sources.kinds import is_splittable, read_source
+from pretrain.sources.lines import MAX_LINE_BYTES
+from pretrain.sources.settings import CorpusError, SourceCounts, SourceSettings, Tally
 
-# A longer line is no text: reading it would cost memory that nothing bounds.
-MAX_LINE_BYTES = 1 << 26
-
-_BLOCK_BYTES = 1 << 20
 _BOUNDARY_SEARCH_BYTES = 1 << 16
-_BOM = b"\xef\xbb\xbf"
-_WIKI_TAG = re.compile(r'<doc id=.*?(?: title="(?P<title>.*)")?>$|</doc>$')
 
-
-class CorpusError(UserError):
-    """A corpus that is missing, empty or not text."""
+# A batch ends with the first document after so many characters, or within a document of twice as many: above what any
+# task of ranges holds, so that only tasks of streams have several.
+_BATCH_CHARACTERS = 1 << 25
+_LINE_TASK_BYTES = 1 << 24
 
 
 class TextRange(NamedTuple):
-    """Whole lines of one file."""
+    """Whole lines of one file, or all of a file that cannot be divided."""
 
     path: Path
     start: int  # in bytes
@@ -42,88 +38,63 @@ def corpus_files(folder: Path) -> list[Path]:
     """Returns all files under a folder, sorted; hidden files and folders are left out.
 
     Raises:
-        CorpusError: where folder is no folder or holds no file.
+        CorpusError: where folder is no folder or holds no file, or something in it cannot be read.
     """
     if not folder.is_dir():
         raise CorpusError(f"The corpus must be a folder of text files. Received: {folder}, which is none")
     files = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_unreadable_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
+    for path in files:
+        if path.is_symlink() and not path.exists():
+            raise CorpusError(f"Cannot read {path}: it links to {path.readlink()}, which is not there")
     files = sorted(path for path in files if path.is_file())
     if not files:
         raise CorpusError(f"The corpus must hold at least one text file. Received: {folder}, which holds none")
     return files
 
 
-def read_lines(path: Path, start: int = 0, end: int | None = None) -> Iterator[str]:
-    """Yields the lines of a UTF-8 file without line ends (LF or CR LF), a block of the file in memory at a time.
+def _unreadable_folder(error: OSError) -> NoReturn:
+    raise CorpusError(f"Cannot read {error.filename}: {error.strerror}") from error
 
-    Args:
-        path: the file; a byte order mark at its start is skipped.
-        start: the first byte to read, the first of a line.
-        end: the byte to stop before, the first of a line; None for the end of the file.
+
+def matching_files(patterns: Iterable[str]) -> list[Path]:
+    """Returns the files that are named or matched by patterns (`*`, `?`, `[a-z]`, `**` for any folders), sorted.
+
+    A folder stands for the files under it.
 
     Raises:
-        CorpusError: names the file and the byte of text that is not UTF-8, or of a line over MAX_LINE_BYTES.
+        CorpusError: names a pattern that matches nothing.
     """
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            for offset, block in _whole_lines(file, start, end):
-                yield from _decoded(path, offset, block)
-    except OSError as error:
-        raise CorpusError(f"Cannot read {path}: {error.strerror}") from error
+    files: set[Path] = set()
+    for pattern in patterns:
+        paths = [Path(pattern)] if os.path.lexists(pattern) else map(Path, glob.glob(pattern, recursive=True))
+        found = [path for given in paths for path in (corpus_files(given) if given.is_dir() else [given])]
+        if not found:
+            raise CorpusError(f"Each of the corpus' files or patterns must match a file. Received: {pattern!r}")
+        files.update(found)
+    return sorted(files)
 
 
-def _whole_lines(file: BinaryIO, start: int, end: int | None) -> Iterator[tuple[int, bytes]]:
-    """Yields blocks of whole lines, each with its offset in the file."""
-    pieces: list[bytes] = []
-    position = offset = start
-    while block := file.read(_BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - position)):
-        position += len(block)
-        cut = block.rfind(b"\n") + 1
-        if cut:
-            whole = b"".join([*pieces, block[:cut]])
-            yield offset, whole
-            offset += len(whole)
-            pieces = [block[cut:]]
-        else:
-            pieces.append(block)
-            if position - offset > MAX_LINE_BYTES:
-                raise CorpusError(
-                    f"{file.name}: the line at byte {offset} is longer than {MAX_LINE_BYTES >> 20} MB; write one "
-                    "sentence or paragraph a line"
-                )
-    if position > offset:
-        yield offset, b"".join(pieces)
-
-
-def _decoded(path: Path, offset: int, block: bytes) -> list[str]:
-    """Returns the lines of a block of whole lines that starts at a byte offset of its file."""
-    if offset == 0 and block.startswith(_BOM):
-        offset, block = len(_BOM), block[len(_BOM) :]
-    try:
-        text = block.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path}: not UTF-8 at byte {offset + error.start} ({error.reason}); convert the file to UTF-8 or move it "
-            "out of the corpus"
-        ) from error
-    return text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-
-
-def plan_tasks(paths: Iterable[Path], *, task_bytes: int, blanks_separate_docs: bool) -> list[list[TextRange]]:
+def plan_tasks(
+    paths: Iterable[Path],
+    *,
+    task_bytes: int,
+    blanks_separate_docs: bool,
+    settings: SourceSettings | None = None,
+) -> list[list[TextRange]]:
     """Returns the corpus in tasks of about task_bytes each: many small files, or a part of a large one.
 
     A large file is cut where a document ends. A document that does not end within 64 KB of the place is cut there
-    after a line, and counts as two.
+    after a line, and counts as two. Files that are packed, or whose rows may hold line ends, stay whole.
     """
+    settings = settings or SourceSettings()
     tasks: list[list[TextRange]] = []
     waiting: list[TextRange] = []
     waiting_bytes = 0
     for path in paths:
-        for text_range in _ranges(path, task_bytes, blanks_separate_docs):
+        for text_range in _ranges(path, task_bytes, blanks_separate_docs, settings):
             waiting.append(text_range)
             waiting_bytes += text_range.end - text_range.start
             if waiting_bytes >= task_bytes // 2:
@@ -132,13 +103,17 @@ def plan_tasks(paths: Iterable[Path], *, task_bytes: int, blanks_separate_docs: 
     return [*tasks, waiting] if waiting else tasks
 
 
-def _ranges(path: Path, range_bytes: int, blanks_separate_docs: bool) -> list[TextRange]:
+def _ranges(path: Path, range_bytes: int, blanks_separate_docs: bool, settings: SourceSettings) -> list[TextRange]:
     """Returns a file in ranges of about range_bytes."""
-    size = path.stat().st_size
-    cuts = {0, size}
-    if size > range_bytes:
-        with path.open("rb") as file:
-            cuts |= {_boundary(file, start, blanks_separate_docs) for start in range(range_bytes, size, range_bytes)}
+    try:
+        size = path.stat().st_size
+        cuts = {0, size}
+        if size > range_bytes and is_splittable(path, settings):
+            with path.open("rb") as file:
+                starts = range(range_bytes, size, range_bytes)
+                cuts |= {_boundary(file, start, blanks_separate_docs) for start in starts}
+    except OSError as error:
+        raise CorpusError(f"Cannot read {path}: {error.strerror}") from error
     offsets = sorted(cuts)
     return [TextRange(path, start, end) for start, end in itertools.pairwise(offsets)]
 
@@ -158,31 +133,54 @@ def _boundary(file: BinaryIO, offset: int, blanks_separate_docs: bool) -> int:
     return position if line_start is None else line_start
 
 
-def read_documents(ranges: Sequence[TextRange], *, blanks_separate_docs: bool) -> Documents:
-    """Returns the lines of text of the ranges, without white space around them, and the documents' ends.
+def read_batches(
+    ranges: Sequence[TextRange],
+    *,
+    blanks_separate_docs: bool,
+    settings: SourceSettings | None = None,
+    counts: dict[str, SourceCounts] | None = None,
+) -> Iterator[Documents]:
+    """Yields the text of the ranges, at least one batch, as many as keep each of a size that fits the memory.
 
-    A document ends with its range and, where blanks_separate_docs, with a blank line. In files of WikiExtractor it
-    ends with `</doc>` too; tags and the line that repeats the title are left out.
+    Args:
+        ranges: what to read. A document ends with its range.
+        blanks_separate_docs: whether a blank line ends a document of text.
+        settings: how the sources are read.
+        counts: gets what was read, by kind of source, when all is read.
     """
+    settings = settings or SourceSettings()
+    counts = {} if counts is None else counts
     lines: list[str] = []
     document_ends: list[int] = []
-
-    def end_document() -> None:
-        if len(lines) > (document_ends[-1] if document_ends else 0):
-            document_ends.append(len(lines))
-
+    num_characters = 0
+    is_first = True
     for text_range in ranges:
-        title = None
-        for line in map(str.strip, read_lines(*text_range)):
-            if not line:
-                if blanks_separate_docs:
-                    end_document()
-            elif line[0] == "<" and (tag := _WIKI_TAG.match(line)):
-                end_document()
-                title = tag["title"]
-            else:
-                if title is None or html.unescape(line) != html.unescape(title):
-                    lines.append(line)
-                title = None
-        end_document()
-    return Documents(lines, document_ends)
+        tally = Tally(settings)
+        for passage in read_source(
+            text_range.path,
+            tally,
+            start=text_range.start,
+            end=text_range.end,
+            blanks_separate_docs=blanks_separate_docs,
+        ):
+            lines += passage.lines
+            num_characters += sum(map(len, passage.lines))
+            is_full = num_characters >= (_BATCH_CHARACTERS if passage.ends_document else 2 * _BATCH_CHARACTERS)
+            if (passage.ends_document or is_full) and len(lines) > (document_ends[-1] if document_ends else 0):
+                document_ends.append(len(lines))
+                tally.counts.num_documents += 1
+            if is_full:
+                yield Documents(lines, document_ends)
+                lines, document_ends, num_characters, is_first = [], [], 0, False
+        tally.counts.num_files += text_range.start == 0
+        counts[tally.kind] = counts.get(tally.kind, SourceCounts()) + tally.counts
+    if lines or is_first:
+        yield Documents(lines, document_ends)
+
+
+def corpus_lines(paths: Iterable[Path], settings: SourceSettings | None = None) -> Iterator[str]:
+    """Yields the lines of text of a whole corpus, a part of it in memory at a time."""
+    tasks = plan_tasks(paths, task_bytes=_LINE_TASK_BYTES, blanks_separate_docs=False, settings=settings)
+    for ranges in tasks:
+        for documents in read_batches(ranges, blanks_separate_docs=False, settings=settings):
+            yield from documents.lines

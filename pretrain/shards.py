@@ -8,15 +8,16 @@ import functools
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from electra_span.tokenization import Tokenizer, load_tokenizer
-from pretrain.corpus import TextRange, read_documents
+from pretrain.corpus import Documents, TextRange, read_batches
 from pretrain.examples import PackedExamples, assign_lines, pack_examples
 from pretrain.manifest import Counts
 from pretrain.records import write_records
+from pretrain.sources.settings import SourceCounts, SourceSettings
 from pretrain.spills import ReadPlan, Spill, read_slots, write_spill
 
 # First numbers of the seeds of text and of records, which makes their random numbers differ.
@@ -35,6 +36,14 @@ def manifest_entry(tokenizer: Tokenizer) -> dict[str, Any]:
     return {**tokenizer.settings, "fingerprint": tokenizer.fingerprint}
 
 
+class EncodedTask(NamedTuple):
+    """What became of a task's text, and where its examples are."""
+
+    counts: Counts
+    spills: list[Spill]  # several, where the text is too much to be in memory at a time
+    sources: dict[str, SourceCounts]  # by kind of source
+
+
 def encode_task(
     ranges: Sequence[TextRange],
     spill_file: Path,
@@ -44,21 +53,43 @@ def encode_task(
     seed: int,
     max_seq_length: int,
     blanks_separate_docs: bool,
-) -> tuple[Counts, Spill]:
-    """Returns what became of a task's text, and where its examples are.
+    source_settings: SourceSettings | None = None,
+) -> EncodedTask:
+    """Returns what became of a task's text after writing its examples.
 
     Args:
         ranges: the text.
-        spill_file: the file to write.
+        spill_file: the file to write, the first of several where the text is large.
         tokenizer: cuts lines into ids.
         task: the number of the task.
         seed: of the whole build.
         max_seq_length: positions of an example.
         blanks_separate_docs: whether a blank line ends a document.
+        source_settings: how the ranges' files are read.
     """
-    documents = read_documents(ranges, blanks_separate_docs=blanks_separate_docs)
+    sources: dict[str, SourceCounts] = {}
+    batches = read_batches(ranges, blanks_separate_docs=blanks_separate_docs, settings=source_settings, counts=sources)
+    counts, spills = [], []
+    for batch, documents in enumerate(batches):
+        stream = (task, batch) if batch else (task,)
+        file = spill_file.with_name(f"{spill_file.name}-{batch}") if batch else spill_file
+        batch_counts, spill = _encode_batch(documents, file, tokenizer, stream, seed, max_seq_length)
+        counts.append(batch_counts)
+        spills.append(spill)
+    return EncodedTask(Counts(*map(sum, zip(*counts, strict=True))), spills, sources)
+
+
+def _encode_batch(
+    documents: Documents,
+    spill_file: Path,
+    tokenizer: Tokenizer,
+    stream: Sequence[int],
+    seed: int,
+    max_seq_length: int,
+) -> tuple[Counts, Spill]:
+    """Returns what became of some text, and where its examples are, with random numbers of their own stream."""
     ids, row_splits = tokenizer.encode_flat(documents.lines)
-    draws = random.Random(f"{seed} {task}")
+    draws = random.Random(" ".join(map(str, (seed, *stream))))
     assignment = assign_lines(
         np.diff(row_splits).tolist(), documents.document_ends, max_seq_length=max_seq_length, draws=draws
     )
@@ -70,7 +101,7 @@ def encode_task(
         cls_id=tokenizer.cls_id,
         sep_id=tokenizer.sep_id,
     )
-    generator = np.random.default_rng([_TEXT_STREAM, seed, task])
+    generator = np.random.default_rng([_TEXT_STREAM, seed, *stream])
     spill = write_spill(spill_file, examples, vocab_size=tokenizer.vocab_size, generator=generator)
     num_second_segments = int(np.count_nonzero(examples.lengths > examples.first_lengths))
     special_tokens = 2 * spill.num_rows + num_second_segments

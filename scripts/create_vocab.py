@@ -7,7 +7,7 @@ import argparse
 import itertools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import logging
@@ -15,9 +15,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from pretrain.corpus import corpus_files, plan_tasks, read_documents
+from pretrain.corpus import corpus_files, corpus_lines
 
-_TASK_BYTES = 1 << 24  # of text in memory at a time
 _SAMPLE_LINES = 10_000
 
 
@@ -74,12 +73,6 @@ def check_place(vocab_file: Path, corpus_dir: Path) -> None:
         raise OutputError(f"--vocab-file must be a file. Received: {vocab_file}, a folder")
     if vocab_file.resolve().is_relative_to(corpus_dir.resolve()):
         raise OutputError(f"--vocab-file must not be in the corpus. Received: {vocab_file}, which is in {corpus_dir}")
-
-
-def corpus_lines(files: list[Path]) -> Iterator[str]:
-    """Yields the lines of the corpus without tags, a part of it in memory at a time."""
-    for ranges in plan_tasks(files, task_bytes=_TASK_BYTES, blanks_separate_docs=False):
-        yield from read_documents(ranges, blanks_separate_docs=False).lines
 
 
 def unknown_rate(vocabulary: Sequence[str], normalization: Mapping[str, bool], lines: Sequence[str]) -> float:

@@ -1,13 +1,28 @@
 import pytest
 
 from pretrain import corpus
-from pretrain.corpus import CorpusError, TextRange, corpus_files, plan_tasks, read_documents, read_lines
+from pretrain.corpus import (
+    CorpusError,
+    Documents,
+    TextRange,
+    corpus_files,
+    corpus_lines,
+    matching_files,
+    plan_tasks,
+    read_batches,
+)
+from pretrain.sources import lines
 
 
 def _write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def read_documents(ranges, **settings):
+    (documents,) = read_batches(ranges, **settings)
+    return documents
 
 
 def _read(path, *, blanks_separate_docs=True):
@@ -28,48 +43,27 @@ def test_folder_without_files_is_an_error_that_names_it(tmp_path):
         corpus_files(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(
-    ("content", "lines"),
-    [
-        (b"", []),
-        (b"one\ntwo\n", ["one", "two"]),
-        (b"one\ntwo", ["one", "two"]),
-        (b"one\r\n\r\ntwo\r\n", ["one", "", "two"]),
-        (b"\xef\xbb\xbfone\n", ["one"]),
-        (b"\n\n", ["", ""]),
-        ("a\u2028b\x0cc\x85d\n".encode(), ["a\u2028b\x0cc\x85d"]),
-    ],
-)
-def test_lines_end_at_line_feeds_only(tmp_path, content, lines):
-    assert list(read_lines(_write(tmp_path / "file", content))) == lines
+def test_link_to_nothing_is_an_error_that_names_it(tmp_path):
+    _write(tmp_path / "a.txt", "text\n")
+    (tmp_path / "b.txt").symlink_to(tmp_path / "gone")
+    with pytest.raises(CorpusError, match=r"Cannot read .*b\.txt: it links to .*gone"):
+        corpus_files(tmp_path)
 
 
-def test_lines_are_whole_for_any_size_of_block(tmp_path, monkeypatch):
-    lines = [f"line {number} ü€😀" * (number % 5) for number in range(50)]
-    path = _write(tmp_path / "file", "\ufeff" + "\r\n".join(lines))
-    for block_bytes in (1, 2, 7, 100):
-        monkeypatch.setattr(corpus, "_BLOCK_BYTES", block_bytes)
-        assert list(read_lines(path)) == lines
+def test_patterns_stand_for_files_and_for_what_is_in_folders(tmp_path):
+    for name in ("a.txt", "b.csv", "c/d.csv", "c/e/f.csv", "c/e/.hidden", "[g].txt"):
+        _write(tmp_path / name, "text\n")
 
+    def names(*patterns):
+        files = matching_files([f"{tmp_path}/{pattern}" for pattern in patterns])
+        return [str(path.relative_to(tmp_path)) for path in files]
 
-def test_bytes_that_are_not_utf8_are_an_error_with_file_and_offset(tmp_path, monkeypatch):
-    path = _write(tmp_path / "latin.txt", b"\xef\xbb\xbfone\ntwo\nthr\xe9e\n")
-    for block_bytes in (4, 1000):
-        monkeypatch.setattr(corpus, "_BLOCK_BYTES", block_bytes)
-        with pytest.raises(CorpusError, match=r"latin\.txt: not UTF-8 at byte 14 "):
-            list(read_lines(path))
-
-
-def test_character_cut_by_the_end_of_the_file_is_an_error_with_offset(tmp_path):
-    with pytest.raises(CorpusError, match="not UTF-8 at byte 3 "):
-        list(read_lines(_write(tmp_path / "file", "ab\n€".encode()[:-1])))
-
-
-def test_line_without_end_is_an_error_and_not_read_into_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(corpus, "_BLOCK_BYTES", 10)
-    monkeypatch.setattr(corpus, "MAX_LINE_BYTES", 50)
-    with pytest.raises(CorpusError, match="line at byte 3 is longer"):
-        list(read_lines(_write(tmp_path / "file", b"ab\n" + b"x" * 200)))
+    assert names("b.csv", "*.csv", "a.txt") == ["a.txt", "b.csv"]
+    assert names("**/*.csv") == ["b.csv", "c/d.csv", "c/e/f.csv"]
+    assert names("c") == ["c/d.csv", "c/e/f.csv"]
+    assert names("[g].txt") == ["[g].txt"]
+    with pytest.raises(CorpusError, match=r"must match a file.*\*\.json"):
+        names("a.txt", "*.json")
 
 
 def test_blank_lines_and_ends_of_files_end_documents(tmp_path):
@@ -151,3 +145,29 @@ def test_document_without_end_is_cut_after_a_line_but_not_before_a_title(tmp_pat
         tasks = plan_tasks([path], task_bytes=task_bytes, blanks_separate_docs=False)
         lines = [line for ranges in tasks for line in read_documents(ranges, blanks_separate_docs=False).lines]
         assert lines == ["line"] * 100
+
+
+def test_texts_that_are_too_long_for_the_memory_are_read_in_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "_BATCH_CHARACTERS", 20)
+    path = _write(tmp_path / "file", "a ten long\n\n" * 3 + "\n" + "five!\n" * 12)
+    whole = [TextRange(path, 0, path.stat().st_size)]
+    counts = {}
+    batches = list(read_batches(whole, blanks_separate_docs=True, counts=counts))
+    assert batches[0] == Documents(["a ten long"] * 2, [1, 2])
+    assert batches[1] == Documents(["a ten long", *["five!"] * 12], [1, 13])
+    assert (counts["text"].num_files, counts["text"].num_documents) == (1, 4)
+    assert list(corpus_lines([path])) == ["a ten long"] * 3 + ["five!"] * 12
+
+
+def test_document_that_does_not_end_is_cut_at_the_size_of_two_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr(corpus, "_BATCH_CHARACTERS", 20)
+    monkeypatch.setattr(lines, "_PASSAGE_LINES", 2)
+    path = _write(tmp_path / "file", "five!\n" * 21)
+    batches = list(read_batches([TextRange(path, 0, path.stat().st_size)], blanks_separate_docs=True))
+    assert [(len(batch.lines), batch.document_ends) for batch in batches] == [(8, [8]), (8, [8]), (5, [5])]
+
+
+def test_entities_of_wikiextractor_are_decoded_and_those_of_plain_text_kept(tmp_path):
+    text = '<doc id="1" url="" title="R&amp;D">\nR&amp;D\n\na &lt;b&gt; &amp;lt; c\n&nbsp;\n</doc>\n'
+    assert _read(_write(tmp_path / "wiki", text)).lines == ["a <b> &lt; c"]
+    assert _read(_write(tmp_path / "plain", "a &lt; b\n")).lines == ["a &lt; b"]

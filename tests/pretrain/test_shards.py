@@ -32,7 +32,7 @@ TEXT = "abcdef gh\nklm\nuvw xyz\n\nzzzz ? z\n\n" * 7
 
 
 def test_counts_tell_what_became_of_every_token(tmp_path, tokenizer):
-    counts, spill = _encode(tmp_path, tokenizer, TEXT)
+    counts, (spill,), _ = _encode(tmp_path, tokenizer, TEXT)
     (examples,) = read_slots([spill], range(1), 1, np.random.default_rng(0))
     special = [tokenizer.cls_id, tokenizer.sep_id]
     assert counts.num_documents == 14
@@ -54,13 +54,13 @@ def test_tasks_of_the_same_text_draw_differently(tmp_path, tokenizer):
 
 
 def test_text_without_tokens_makes_an_empty_spill(tmp_path, tokenizer):
-    counts, spill = _encode(tmp_path, tokenizer, "\n\n\u0007\n")
+    counts, (spill,), _ = _encode(tmp_path, tokenizer, "\n\n\u0007\n")
     assert counts.num_examples == spill.num_rows == 0
 
 
 @pytest.mark.parametrize("plan", [ReadPlan(4, 2, 1), ReadPlan(4, 1, 3)])
 def test_files_hold_all_examples_whatever_is_read_at_a_time(tmp_path, tokenizer, plan):
-    spills = [_encode(tmp_path, tokenizer, TEXT * (task + 1), task=task)[1] for task in range(3)]
+    spills = [_encode(tmp_path, tokenizer, TEXT * (task + 1), task=task).spills[0] for task in range(3)]
     files = [tmp_path / f"records-{shard}" for shard in range(4)]
     sizes = []
     for first in range(0, 4, plan.shards_per_read):
