@@ -5,9 +5,7 @@ names when all are complete, manifest.json last. Imports no TensorFlow: only the
 """
 
 import contextlib
-import dataclasses
 import functools
-import hashlib
 import itertools
 import multiprocessing
 import os
@@ -24,10 +22,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from absl import logging
 from tqdm import tqdm
 
-from electra_span.config import UserError
-from pretrain.corpus import CorpusError, TextRange, corpus_files, plan_tasks
-from pretrain.examples import MIN_SEQ_LENGTH
-from pretrain.manifest import MANIFEST_NAME, Counts, is_up_to_date, read_manifest, write_manifest
+from pretrain.build_settings import BuildError, BuildSettings, source_of
+from pretrain.corpus import CorpusError, TextRange, plan_tasks
+from pretrain.manifest import MANIFEST_NAME, Counts, is_up_to_date, read_manifest, source_entries, write_manifest
 from pretrain.spills import ReadPlan, Spill, plan_reads
 
 if TYPE_CHECKING:
@@ -44,32 +41,6 @@ Result = TypeVar("Result")
 MapFunction = Callable[[Callable[[Item], Result], Iterable[Item]], Iterator[Result]]
 
 
-class BuildError(UserError):
-    """Settings that cannot be, an output that cannot be written, a worker that died."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class BuildSettings:
-    """What to build, from what, and where to."""
-
-    corpus_dir: Path
-    vocab_file: Path  # or a folder of a published tokenizer
-    output_dir: Path
-    max_seq_length: int = 128
-    num_processes: int = 1
-    blanks_separate_docs: bool = True
-    do_lower_case: bool = True
-    do_strip_accents: bool = True  # of lower-cased text
-    num_out_files: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        minima = {"max_seq_length": MIN_SEQ_LENGTH, "num_processes": 1, "num_out_files": 1, "seed": 0}
-        for name, minimum in minima.items():
-            if getattr(self, name) < minimum:
-                raise BuildError(f"{name} must be at least {minimum}. Received: {getattr(self, name)}")
-
-
 def build_dataset(settings: BuildSettings) -> dict[str, Any]:
     """Returns the manifest of the records in the output folder, built now unless they are there already.
 
@@ -80,10 +51,8 @@ def build_dataset(settings: BuildSettings) -> dict[str, Any]:
         UserError: for a corpus, vocabulary or output folder that cannot be used. Nothing is left of the build then.
     """
     output_dir = settings.output_dir
-    if output_dir.resolve().is_relative_to(settings.corpus_dir.resolve()):
-        raise BuildError(f"The output folder must not be in the corpus, {settings.corpus_dir}. Received: {output_dir}")
-    files = corpus_files(settings.corpus_dir)
-    source = _source(settings, files)
+    files = settings.find_files()
+    source = source_of(settings, files)
     if is_up_to_date(output_dir, source):
         logging.info("%s is up to date", output_dir)
         return read_manifest(output_dir) or {}
@@ -106,45 +75,22 @@ def build_dataset(settings: BuildSettings) -> dict[str, Any]:
     return manifest
 
 
-def _source(settings: BuildSettings, files: Sequence[Path]) -> dict[str, Any]:
-    """Returns all that the records depend on."""
-    listing = hashlib.sha256()
-    num_bytes = 0
-    for path in files:
-        size = path.stat().st_size
-        listing.update(f"{path.relative_to(settings.corpus_dir)}\0{size}\0".encode(errors="surrogateescape"))
-        num_bytes += size
-    names = ("max_seq_length", "blanks_separate_docs", "do_lower_case", "do_strip_accents", "num_out_files", "seed")
-    return {
-        "corpus_files": len(files),
-        "corpus_bytes": num_bytes,
-        "corpus_listing_sha256": listing.hexdigest(),
-        "vocabulary_sha256": _vocabulary_sha256(settings.vocab_file),
-        **{name: getattr(settings, name) for name in names},
-    }
-
-
-def _vocabulary_sha256(vocab_file: Path) -> str:
-    paths = [vocab_file]
-    if vocab_file.is_dir():
-        paths = [path for name in ("vocab.txt", "tokenizer_config.json") if (path := vocab_file / name).is_file()]
-    try:
-        return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
-    except OSError as error:
-        raise BuildError(f"Cannot read the vocabulary {vocab_file}: {error.strerror}") from error
-
-
 def _build(settings: BuildSettings, files: Sequence[Path], workspace: Path) -> dict[str, Any]:
     """Returns the manifest of the records it leaves in the workspace."""
     start_seconds = time.monotonic()
     num_bytes = sum(path.stat().st_size for path in files)
     task_bytes = min(max(num_bytes // _NUM_TASKS, _MIN_TASK_BYTES), _MAX_TASK_BYTES)
-    tasks = plan_tasks(files, task_bytes=task_bytes, blanks_separate_docs=settings.blanks_separate_docs)
+    tasks = plan_tasks(
+        files,
+        task_bytes=task_bytes,
+        blanks_separate_docs=settings.blanks_separate_docs,
+        settings=settings.source_settings,
+    )
     with _processes(settings.num_processes) as map_function:
         encode = functools.partial(_encode_task, settings, workspace)
         encoded = list(_progress(map_function(encode, enumerate(tasks)), "tokenized", len(tasks)))
         if not sum(task.counts.num_examples for task, _ in encoded):
-            raise CorpusError(f"The corpus must hold text. Received: {settings.corpus_dir}, which holds none")
+            raise CorpusError(f"The corpus must hold text. Received: {settings.corpus}, which holds none")
         spills = [spill for task, _ in encoded for spill in task.spills]
         plan = plan_reads(spills, settings.num_out_files)
         first_shards = range(0, settings.num_out_files, plan.shards_per_read)
@@ -173,6 +119,7 @@ def _encode_task(
         seed=settings.seed,
         max_seq_length=settings.max_seq_length,
         blanks_separate_docs=settings.blanks_separate_docs,
+        source_settings=settings.source_settings,
     )
     return encoded, shards.manifest_entry(tokenizer)
 
@@ -242,6 +189,7 @@ def _manifest(
         "max_seq_length": settings.max_seq_length,
         **totals,
         "dropped": dropped,
+        "sources": source_entries([task.sources for task in tasks], lambda name: settings.name_of(Path(name))),
         "tokenizer": tokenizer,
         "seed": settings.seed,
         "files": dict(zip(_shard_names(settings.num_out_files), shard_sizes, strict=True)),
@@ -249,6 +197,16 @@ def _manifest(
 
 
 def _report(manifest: dict[str, Any], seconds: float) -> None:
+    for kind, entry in manifest["sources"].items():
+        logging.info(
+            "%s: %d documents in %d files; rows: %d without text, %d skipped, %d replaced in",
+            kind,
+            entry["num_documents"],
+            entry["num_files"],
+            entry["rows_without_text"],
+            entry["rows_skipped"],
+            entry["rows_replaced"],
+        )
     tokens_in = max(1, manifest["tokens_in"])
     logging.info(
         "%d examples in %d files from %d documents of %d tokens (%.2f %% unknown, %.2f %% dropped) in %.1f seconds",

@@ -172,7 +172,9 @@ def read_batches(
             if is_full:
                 yield Documents(lines, document_ends)
                 lines, document_ends, num_characters, is_first = [], [], 0, False
-        tally.counts.num_files += text_range.start == 0
+        if text_range.start == 0:
+            tally.counts.num_files += 1
+            tally.counts.first_files.append(str(text_range.path))
         counts[tally.kind] = counts.get(tally.kind, SourceCounts()) + tally.counts
     if lines or is_first:
         yield Documents(lines, document_ends)

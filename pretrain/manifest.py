@@ -3,12 +3,14 @@
 Imports no TensorFlow, so that a folder that is up to date, or not to be touched, is known at once.
 """
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from electra_span.config import UserError
+from pretrain.sources.settings import SourceCounts
 
 MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
@@ -29,6 +31,25 @@ class Counts(NamedTuple):
 
 class ManifestError(UserError):
     """A manifest that cannot be read, or that tells of other records than those wanted."""
+
+
+def source_entries(
+    counts: Iterable[Mapping[str, SourceCounts]], name_of: Callable[[str], str]
+) -> dict[str, dict[str, Any]]:
+    """Returns what was read of the corpus, by kind of source.
+
+    Args:
+        counts: of each task.
+        name_of: returns a file's name in the corpus from its path.
+    """
+    totals: dict[str, SourceCounts] = {}
+    for task_counts in counts:
+        for kind, kind_counts in task_counts.items():
+            totals[kind] = totals.get(kind, SourceCounts()) + kind_counts
+    return {
+        kind: {**dataclasses.asdict(total), "first_files": [name_of(path) for path in total.first_files]}
+        for kind, total in sorted(totals.items())
+    }
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

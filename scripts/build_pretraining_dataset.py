@@ -1,4 +1,4 @@
-"""Builds files of pretraining examples (TFRecords) from a folder of text files."""
+"""Builds files of pretraining examples (TFRecords) from text: plain, in tables, JSON or archives, packed or not."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from pretrain.build import BuildSettings, build_dataset
+from pretrain.sources.flags import add_corpus_flags, source_settings
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -15,12 +16,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse_flags.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, argument_default=argparse.SUPPRESS
     )
+    add_corpus_flags(parser)
     paths = {
-        "corpus-dir": "folder of UTF-8 text files, in any depth",
         "vocab-file": "a vocabulary, one token a line, or the folder of a published tokenizer",
         "output-dir": "folder for the records, empty or not there yet",
     }
-    required = parser.add_argument_group("what to read and where to write")
+    required = parser.add_argument_group("what to build with and where to write")
     for name, meaning in paths.items():
         required.add_argument(f"--{name}", type=Path, required=True, help=meaning)
     numbers = {
@@ -48,7 +49,9 @@ def main(arguments: argparse.Namespace) -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # text needs no GPU, and each process would claim all of its memory
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     names = BuildSettings.__dataclass_fields__
-    build_dataset(BuildSettings(**{name: value for name, value in vars(arguments).items() if name in names}))
+    told = {name: value for name, value in vars(arguments).items() if name in names}
+    told |= {"corpus_files": tuple(arguments.corpus_files), "source_settings": source_settings(arguments)}
+    build_dataset(BuildSettings(**told))
 
 
 if __name__ == "__main__":

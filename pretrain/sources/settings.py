@@ -9,6 +9,8 @@ from electra_span.config import UserError
 
 ON_BAD_TEXT = ("error", "replace", "skip")
 
+MAX_FIRST_FILES = 1000
+
 # Fewer bad rows than this never stop a build that was told to pass over them.
 _MIN_BAD_ROWS = 100
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -59,10 +61,12 @@ class SourceCounts:
     rows_without_text: int = 0  # of tables and JSON
     rows_skipped: int = 0  # could not be read
     rows_replaced: int = 0  # had characters that could not be decoded
+    first_files: list[str] = dataclasses.field(default_factory=list)  # paths, MAX_FIRST_FILES at most
 
     def __add__(self, other: Self) -> Self:
-        sums = (a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True))
-        return type(self)(*sums)
+        names = [field.name for field in dataclasses.fields(self)]
+        sums = {name: getattr(self, name) + getattr(other, name) for name in names}
+        return type(self)(**{**sums, "first_files": sums["first_files"][:MAX_FIRST_FILES]})
 
 
 class Tally:

@@ -35,6 +35,10 @@ def corpus_dir(tmp_path):
 def _run(corpus_dir, vocab_file, output_dir, *flags, **arguments):
     paths = [f"--corpus-dir={corpus_dir}", f"--vocab-file={vocab_file}", f"--output-dir={output_dir}"]
     command = [sys.executable, str(SCRIPT), *paths, "--max-seq-length=16", "--num-out-files=3", *flags]
+    return _done(command, **arguments)
+
+
+def _done(command, **arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, **arguments)
 
 
@@ -50,6 +54,9 @@ def _error_line(done):
 @pytest.mark.parametrize(
     ("flags", "name", "value"),
     [
+        ([], "col_name", "text"),
+        (["--csv-quotes=false"], "csv_quotes", False),
+        (["--openwebtext"], "openwebtext", True),
         ([], "blanks_separate_docs", True),
         (["--blanks-separate-docs", "false"], "blanks_separate_docs", False),
         (["--blanks-separate-docs=False"], "blanks_separate_docs", False),
@@ -109,6 +116,25 @@ def test_failure_of_a_worker_is_one_line_and_leaves_no_files(corpus_dir, vocab_f
     done = _run(corpus_dir, vocab_file, tmp_path / "records", "--num-processes=2")
     assert "9.txt: not UTF-8 at byte 4" in _error_line(done)
     assert list((tmp_path / "records").iterdir()) == []
+
+
+def test_table_becomes_records_and_its_mistakes_are_one_line(vocab_file, tmp_path):
+    table = tmp_path / "tweets.csv"
+    table.write_bytes(b'id,tweet\r\n1,"a ""b"",\r\nc"\r\n2,\r\n3,d e\r\n')
+    flags = ["--vocab-file", str(vocab_file), "--output-dir", str(tmp_path / "records"), "--num-out-files=1"]
+    command = [sys.executable, str(SCRIPT), "--corpus-files", str(tmp_path / "*.csv"), *flags]
+    assert "tweets.csv: no column 'text' (--col-name); there are 'id', 'tweet'" in _error_line(_done(command))
+    done = _done([*command, "--col-name=tweet"])
+    assert done.returncode == 0, done.stderr
+    assert "csv: 2 documents in 1 files; rows: 1 without text, 0 skipped, 0 replaced in" in done.stderr
+    assert json.loads((tmp_path / "records" / "manifest.json").read_text(encoding="utf-8"))["tokens_in"] == 6 + 2
+
+
+def test_corpus_must_be_named_once(capsys):
+    for flags in (REQUIRED[2:], [*REQUIRED, "--corpus-files", "a"]):
+        with pytest.raises(SystemExit):
+            make_parser().parse_args(flags)
+        assert "--corpus-files" in capsys.readouterr().err
 
 
 def test_full_disk_is_one_line_with_path_and_reason_and_leaves_no_files(corpus_dir, vocab_file, tmp_path):

@@ -1,0 +1,99 @@
+"""What a build is told, the corpus' files, and all that its records depend on."""
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from electra_span.config import UserError
+from pretrain.corpus import corpus_files, matching_files
+from pretrain.examples import MIN_SEQ_LENGTH
+from pretrain.sources.settings import SourceSettings
+
+
+class BuildError(UserError):
+    """Settings that cannot be, an output that cannot be written, a worker that died."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BuildSettings:
+    """What to build, from what, and where to."""
+
+    corpus_dir: Path | None = None
+    corpus_files: tuple[str, ...] = ()  # in its place: files, folders and patterns
+    vocab_file: Path  # or a folder of a published tokenizer
+    output_dir: Path
+    max_seq_length: int = 128
+    num_processes: int = 1
+    blanks_separate_docs: bool = True
+    do_lower_case: bool = True
+    do_strip_accents: bool = True  # of lower-cased text
+    num_out_files: int = 1000
+    seed: int = 0
+    source_settings: SourceSettings = dataclasses.field(default_factory=SourceSettings)
+
+    def __post_init__(self) -> None:
+        minima = {"max_seq_length": MIN_SEQ_LENGTH, "num_processes": 1, "num_out_files": 1, "seed": 0}
+        for name, minimum in minima.items():
+            if getattr(self, name) < minimum:
+                raise BuildError(f"{name} must be at least {minimum}. Received: {getattr(self, name)}")
+        if (self.corpus_dir is None) == (not self.corpus_files):
+            raise BuildError("Either corpus_dir or corpus_files must be given, and not both")
+
+    @property
+    def corpus(self) -> str:
+        """What the corpus was called by, for messages."""
+        return str(self.corpus_dir or " ".join(self.corpus_files))
+
+    def find_files(self) -> list[Path]:
+        """Returns the corpus' files, sorted.
+
+        Raises:
+            UserError: where there are none, or the output folder lies among them.
+        """
+        if self.corpus_dir is None:
+            return matching_files(self.corpus_files)
+        if self.output_dir.resolve().is_relative_to(self.corpus_dir.resolve()):
+            raise BuildError(
+                f"The output folder must not be in the corpus, {self.corpus_dir}. Received: {self.output_dir}"
+            )
+        return corpus_files(self.corpus_dir)
+
+    def name_of(self, file: Path) -> str:
+        """Returns a file's name in the corpus."""
+        return str(file.relative_to(self.corpus_dir) if self.corpus_dir else file)
+
+
+def source_of(settings: BuildSettings, files: Sequence[Path]) -> dict[str, Any]:
+    """Returns all that the records depend on.
+
+    Raises:
+        BuildError: names a vocabulary that cannot be read.
+    """
+    listing = hashlib.sha256()
+    num_bytes = 0
+    for path in files:
+        size = path.stat().st_size
+        listing.update(f"{settings.name_of(path)}\0{size}\0".encode(errors="surrogateescape"))
+        num_bytes += size
+    names = ("max_seq_length", "blanks_separate_docs", "do_lower_case", "do_strip_accents", "num_out_files", "seed")
+    told, default = dataclasses.asdict(settings.source_settings), dataclasses.asdict(SourceSettings())
+    return {
+        "corpus_files": len(files),
+        "corpus_bytes": num_bytes,
+        "corpus_listing_sha256": listing.hexdigest(),
+        "vocabulary_sha256": _vocabulary_sha256(settings.vocab_file),
+        **{name: getattr(settings, name) for name in names},
+        **{name: value for name, value in told.items() if value != default[name]},
+    }
+
+
+def _vocabulary_sha256(vocab_file: Path) -> str:
+    paths = [vocab_file]
+    if vocab_file.is_dir():
+        paths = [path for name in ("vocab.txt", "tokenizer_config.json") if (path := vocab_file / name).is_file()]
+    try:
+        return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
+    except OSError as error:
+        raise BuildError(f"Cannot read the vocabulary {vocab_file}: {error.strerror}") from error

@@ -1,0 +1,252 @@
+"""Builds from sources of every kind."""
+
+import bz2
+import csv
+import gzip
+import html
+import io
+import json
+import lzma
+import random
+import tarfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from electra_span.tokenization import load_tokenizer
+from pretrain import build, corpus
+from pretrain.build import BuildError, BuildSettings, build_dataset
+from pretrain.corpus import CorpusError
+from pretrain.manifest import ManifestError
+from pretrain.records import input_files, parse_records
+from pretrain.sources.settings import SourceSettings
+
+MAX_SEQ_LENGTH = 24
+
+
+def _documents():
+    """Returns documents, each a list of lines."""
+    draws = random.Random(0)
+    words = ["ab", "cde", "f,g", '"hi"', "x<y&z", "ünï", "計画", "k\tl"]
+    return [[" ".join(draws.choices(words, k=draws.randint(1, 9))) for _ in range(n % 7 + 1)] for n in range(60)]
+
+
+DOCUMENTS = _documents()
+PLAIN = "\n\n".join("\n".join(lines) for lines in DOCUMENTS).encode()
+ROWS = [{"id": number, "text": "\n".join(lines)} for number, lines in enumerate(DOCUMENTS)]
+
+
+def _table(delimiter=",", line_end="\r\n"):
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["id", "text"], delimiter=delimiter, lineterminator=line_end)
+    writer.writeheader()
+    writer.writerows(ROWS)
+    return text.getvalue().encode()
+
+
+def _tar(members, mode="w"):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return file.getvalue()
+
+
+TEXTS = [(f"{number:03}.txt", "\n".join(lines).encode()) for number, lines in enumerate(DOCUMENTS)]
+JSON_LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+WIKI = "".join(
+    f'<doc id="{n}" url="" title="T&amp;C">\nT&amp;C\n\n{html.escape(chr(10).join(lines), quote=False)}\n</doc>\n'
+    for n, lines in enumerate(DOCUMENTS)
+).encode()
+
+
+def _zstd(content):
+    return pytest.importorskip("zstandard").compress(content)
+
+
+def _parquet():
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    file = io.BytesIO()
+    table = {"id": [row["id"] for row in ROWS], "text": [row["text"] for row in ROWS]}
+    parquet.write_table(pyarrow.table(table), file)
+    return file.getvalue()
+
+
+# Name of the file, how it is told in the manifest, what it holds, and what is said of it.
+FORMS = [
+    ("a.txt", "text", lambda: PLAIN, {}),
+    ("no_suffix", "text", lambda: PLAIN.replace(b"\n", b"\r\n"), {}),
+    ("bom.txt", "text", lambda: b"\xef\xbb\xbf" + PLAIN, {}),
+    ("utf16.txt", "text", lambda: PLAIN.decode().encode("utf-16"), {"encoding": "utf-16"}),
+    ("a.txt.gz", "text+gzip", lambda: gzip.compress(PLAIN), {}),
+    ("a.txt.xz", "text+xz", lambda: lzma.compress(PLAIN), {}),
+    ("a.bz2", "text+bzip2", lambda: bz2.compress(PLAIN), {}),
+    ("a.zst", "text+zstd", lambda: _zstd(PLAIN), {}),
+    ("wiki_00", "wikiextractor", lambda: WIKI, {}),
+    ("wiki_00.bz2", "wikiextractor+bzip2", lambda: bz2.compress(WIKI), {}),
+    ("a.jsonl", "json_lines", lambda: JSON_LINES, {}),
+    ("a.jsonl.zst", "json_lines+zstd", lambda: _zstd(JSON_LINES), {}),
+    ("a.json", "json_array", lambda: json.dumps(ROWS, indent=1, ensure_ascii=False).encode(), {}),
+    ("a.json.gz", "json_array+gzip", lambda: gzip.compress(json.dumps(ROWS).encode()), {}),
+    ("a.csv", "csv", _table, {}),
+    ("b.csv", "csv", lambda: _table(line_end="\n").replace(b"id,text", b"id,body"), {"col_name": "body"}),
+    ("a.csv.xz", "csv+xz", lambda: lzma.compress(_table()), {}),
+    ("a.tsv", "tsv", lambda: _table("\t"), {}),
+    ("a.parquet", "parquet", _parquet, {}),
+    ("a.tar", "tar", lambda: _tar(TEXTS), {}),
+    ("a.tgz", "tar+gzip", lambda: _tar(TEXTS, "w:gz"), {}),
+    ("tables.tar", "tar", lambda: _tar([("a/rows.csv", _table())]), {}),
+    (
+        "openwebtext.tar",
+        "tar",
+        lambda: _tar([(f"{n}.xz", _tar(TEXTS[n * 30 : n * 30 + 30], "w:xz")) for n in range(2)]),
+        {"openwebtext": True},
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def vocab_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vocabulary") / "vocab.txt"
+    pieces = [*"abcdefghiklxyzun", "計", *(f"##{letter}" for letter in "abcdefghiklxyzun"), "<", ",", '"']
+    path.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *pieces, ""]), encoding="utf-8")
+    return path
+
+
+def _settings(folder, vocab_file, name="records", **changes):
+    told = {"corpus_dir": folder / "corpus", "vocab_file": vocab_file, "output_dir": folder / name}
+    return BuildSettings(**told, max_seq_length=MAX_SEQ_LENGTH, num_out_files=2, **changes)
+
+
+def _write_corpus(folder, contents):
+    (folder / "corpus").mkdir()
+    for name, content in contents.items():
+        (folder / "corpus" / name).write_bytes(content)
+
+
+def _records(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+
+
+@pytest.fixture(scope="module")
+def plain_records(tmp_path_factory, vocab_file):
+    folder = tmp_path_factory.mktemp("plain")
+    _write_corpus(folder, {"a": PLAIN})
+    build_dataset(_settings(folder, vocab_file))
+    return _records(folder / "records")
+
+
+@pytest.mark.parametrize(("name", "kind", "content", "told"), FORMS, ids=[form[0] for form in FORMS])
+def test_same_text_in_any_form_gives_the_same_records(tmp_path, vocab_file, plain_records, name, kind, content, told):
+    _write_corpus(tmp_path, {name: content()})
+    manifest = build_dataset(_settings(tmp_path, vocab_file, source_settings=SourceSettings(**told)))
+    assert _records(tmp_path / "records") == plain_records
+    assert list(manifest["sources"]) == [kind]
+    source = manifest["sources"][kind]
+    assert (source["num_files"], source["num_documents"], source["first_files"]) == (1, len(DOCUMENTS), [name])
+    _check_tokens(manifest, tmp_path / "records", load_tokenizer(vocab_file))
+
+
+def _check_tokens(manifest, folder, tokenizer):
+    """Checks that every token of DOCUMENTS is in the records or counted as dropped."""
+    records = list(tf.data.TFRecordDataset(input_files(f"{folder}/*.tfrecord*")).as_numpy_iterator())
+    parsed = parse_records(tf.constant(records), MAX_SEQ_LENGTH)
+    num_special = np.isin(parsed.input_ids, [tokenizer.cls_id, tokenizer.sep_id]).sum()
+    assert manifest["tokens_in"] == sum(map(len, tokenizer.encode([line for lines in DOCUMENTS for line in lines])))
+    assert manifest["tokens_out"] == parsed.input_mask.numpy().sum() - num_special
+    assert manifest["tokens_in"] == manifest["tokens_out"] + sum(manifest["dropped"].values())
+    assert sum(manifest["dropped"].values()) > 0
+
+
+def _mixed_corpus(folder):
+    contents = {"a.csv": _table(), "b.jsonl": JSON_LINES * 3, "c.tar": _tar(TEXTS), "d.gz": gzip.compress(PLAIN)}
+    _write_corpus(folder, contents | {"e.txt": PLAIN})
+
+
+def test_mixed_sources_give_the_same_records_for_any_number_of_processes(tmp_path, vocab_file, monkeypatch):
+    monkeypatch.setattr(build, "_MIN_TASK_BYTES", 5_000)
+    _mixed_corpus(tmp_path)
+    manifest = build_dataset(_settings(tmp_path, vocab_file))
+    assert build_dataset(_settings(tmp_path, vocab_file, "two", num_processes=2)) | {"source": 0} == manifest | {
+        "source": 0
+    }
+    assert _records(tmp_path / "two") == _records(tmp_path / "records")
+    documents = {kind: source["num_documents"] for kind, source in manifest["sources"].items()}
+    assert documents == {"csv": 60, "json_lines": 180, "tar": 60, "text": documents["text"], "text+gzip": 60}
+    assert documents["text"] >= 60
+    assert manifest["num_documents"] == sum(documents.values())
+
+
+def test_source_too_large_for_the_memory_is_worked_through_in_parts(tmp_path, vocab_file, monkeypatch):
+    monkeypatch.setattr(corpus, "_BATCH_CHARACTERS", 300)
+    _write_corpus(tmp_path, {"a.jsonl.gz": gzip.compress(JSON_LINES)})
+    manifest = build_dataset(_settings(tmp_path, vocab_file))
+    assert manifest["sources"]["json_lines+gzip"]["num_documents"] == len(DOCUMENTS)
+    _check_tokens(manifest, tmp_path / "records", load_tokenizer(vocab_file))
+
+
+def test_bad_rows_are_counted_in_the_manifest(tmp_path, vocab_file):
+    contents = {"a.jsonl": b'{"text": "ab"}\n{"text": ""}\n{"txt": "ab"}\n', "b.txt": b"ab\n\xff ab\n\xffab\n"}
+    _write_corpus(tmp_path, contents)
+    with pytest.raises(CorpusError, match=r"a\.jsonl: line 3: no field 'text'"):
+        build_dataset(_settings(tmp_path, vocab_file))
+    skipping = _settings(tmp_path, vocab_file, source_settings=SourceSettings(on_bad_text="skip"))
+    sources = build_dataset(skipping)["sources"]
+    for kind, counts in {"json_lines": (3, 1, 1, 1), "text": (3, 0, 2, 1)}.items():
+        names = ("num_rows", "rows_without_text", "rows_skipped", "num_documents")
+        assert tuple(sources[kind][name] for name in names) == counts
+    with pytest.raises(ManifestError, match="on_bad_text 'skip', now None"):
+        build_dataset(_settings(tmp_path, vocab_file))
+
+
+def test_files_of_a_corpus_may_be_named_one_by_one(tmp_path, vocab_file):
+    _mixed_corpus(tmp_path)
+    pattern = f"{tmp_path}/corpus/*.[cj]s*"
+    told = {"vocab_file": vocab_file, "output_dir": tmp_path / "records", "num_out_files": 1}
+    manifest = build_dataset(BuildSettings(corpus_files=(pattern,), **told))
+    assert list(manifest["sources"]) == ["csv", "json_lines"]
+    assert manifest["source"]["corpus_files"] == 2
+    for places in ({}, {"corpus_files": (pattern,), "corpus_dir": tmp_path}):
+        with pytest.raises(BuildError, match="Either corpus_dir or corpus_files"):
+            BuildSettings(**places, **told)
+
+
+def test_source_that_disappears_while_the_build_runs_is_an_error(tmp_path, vocab_file, monkeypatch):
+    _mixed_corpus(tmp_path)
+    plan_tasks = build.plan_tasks
+
+    def plan_and_remove(*arguments, **settings):
+        tasks = plan_tasks(*arguments, **settings)
+        (tmp_path / "corpus" / "c.tar").unlink()
+        return tasks
+
+    monkeypatch.setattr(build, "plan_tasks", plan_and_remove)
+    with pytest.raises(CorpusError, match=r"Cannot read .*c\.tar: No such file"):
+        build_dataset(_settings(tmp_path, vocab_file))
+    assert list((tmp_path / "records").iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "least"), [("airline_tweets.csv", 14_000), ("imdb_sample.csv", 900)])
+def test_real_tables_are_accounted_for(tmp_path, letter_vocab, shared_data, name, least):
+    told = {"vocab_file": letter_vocab, "output_dir": tmp_path / "records", "num_out_files": 1}
+    manifest = build_dataset(BuildSettings(corpus_files=(str(shared_data / "csv" / name),), **told))
+    assert manifest["sources"]["csv"]["num_documents"] == manifest["num_documents"] > least
+    assert manifest["tokens_in"] == manifest["tokens_out"] + sum(manifest["dropped"].values())
+
+
+def test_real_novels_are_the_same_packed(tmp_path, letter_vocab, shared_data):
+    novel = (shared_data / "corpus" / "novels" / "Barclay_Postern_1911.txt").read_bytes()
+    contents = {"plain": novel, "gz": gzip.compress(novel), "utf16": novel.decode("utf-8-sig").encode("utf-16-le")}
+    manifests = []
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        settings = SourceSettings(encoding="utf-16-le" if name == "utf16" else "utf-8")
+        told = {"vocab_file": letter_vocab, "output_dir": tmp_path / f"records-{name}", "num_out_files": 1}
+        manifests.append(
+            build_dataset(BuildSettings(corpus_files=(str(tmp_path / name),), source_settings=settings, **told))
+        )
+    assert len({manifest["tokens_in"] for manifest in manifests}) == 1
+    assert len({tuple(_records(tmp_path / f"records-{name}").values()) for name in contents}) == 1
