@@ -33,7 +33,7 @@ from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTower
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
-_VOCABULARIES = ("vocab.txt", "tokenizer.json", "vocab.json")  # transformers writes the second alone
+_VOCABULARIES = ("vocab.txt", "tokenizer.json", "vocab.json", "spiece.model")  # transformers writes the second alone
 _TOKENIZER_FILES = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
 _ARCHITECTURES: Mapping[str, ModelClass] = {
     "ElectraForPreTraining": ElectraDiscriminator,

@@ -3,6 +3,7 @@
 from electra_span.tokenization.base import FlatIds, IdsWithOffsets, Tokenizer
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
 from electra_span.tokenization.loading import load_tokenizer, load_with_special_tokens
+from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 from electra_span.tokenization.vocabulary import VocabularyError
 from electra_span.tokenization.wordpiece import WordPieceTokenizer
 
@@ -10,6 +11,7 @@ __all__ = [
     "ByteLevelBpeTokenizer",
     "FlatIds",
     "IdsWithOffsets",
+    "SentencePieceTokenizer",
     "Tokenizer",
     "VocabularyError",
     "WordPieceTokenizer",

@@ -5,9 +5,10 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from electra_span.tokenization import bpe_files, published
+from electra_span.tokenization import bpe_files, published, sentencepiece_files
 from electra_span.tokenization.base import Tokenizer
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
+from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 from electra_span.tokenization.vocabulary import VocabularyError, missing_special_tokens
 from electra_span.tokenization.wordpiece import WordPieceTokenizer
 
@@ -26,8 +27,8 @@ def load_tokenizer(
 
     Args:
         path: a WordPiece vocabulary, one token a line; a vocab.json (with merges.txt beside it) or tokenizer.json of
-            byte-level BPE; or a folder. Where a folder has a tokenizer_config.json, its settings hold, and not the
-            other arguments.
+            byte-level BPE; a .model of SentencePiece; or a folder. Where a folder has a tokenizer_config.json, its
+            settings hold, and not the other arguments.
         do_lower_case: whether texts are lowered; for WordPiece only, the others have it in their files.
         strip_accents: whether accents are dropped from lowered texts, for WordPiece; None means as do_lower_case.
 
@@ -60,6 +61,8 @@ def _load(path: pathlib.Path, do_lower_case: bool, strip_accents: bool | None, *
 
 def _type_of_files(path: pathlib.Path) -> str:
     """Returns the type of a file, or of a folder without settings that tell it."""
+    if sentencepiece_files.find_model(path) is not None:
+        return "sentencepiece"
     if not path.is_dir():
         return "bpe" if path.suffix == ".json" or path.name == bpe_files.MERGES_FILE else "wordpiece"
     if (path / published.VOCABULARY_FILE).exists():
@@ -93,7 +96,23 @@ def _load_bpe(path: pathlib.Path, config: Mapping[str, Any], add: bool) -> Exten
         raise VocabularyError(f"{path}: {error}") from error
 
 
+def _load_sentencepiece(path: pathlib.Path, config: Mapping[str, Any], add: bool) -> ExtendedTokenizer:
+    file = sentencepiece_files.find_model(path)
+    if file is None:
+        raise VocabularyError(f"{path}: must hold a .model file of SentencePiece; copy that of the tokenizer into it")
+    model = sentencepiece_files.read_model(file)
+    try:
+        pieces = [piece.piece for piece in sentencepiece_files.parse_model(model).pieces]
+        added = missing_special_tokens(pieces, config) if add else []
+        if added:
+            model = sentencepiece_files.with_control_symbols(model, added)
+        return ExtendedTokenizer(SentencePieceTokenizer(model, config), added)
+    except VocabularyError as error:
+        raise VocabularyError(f"{file}: {error}") from error
+
+
 _LOADERS: Mapping[str, Callable[[pathlib.Path, Mapping[str, Any], bool], ExtendedTokenizer]] = {
     WordPieceTokenizer.tokenizer_type: _load_wordpiece,
     ByteLevelBpeTokenizer.tokenizer_type: _load_bpe,
+    SentencePieceTokenizer.tokenizer_type: _load_sentencepiece,
 }

@@ -1,11 +1,15 @@
 """Our published tokenizers in transformers, where it is installed."""
 
+import io
+
 import pytest
+import sentencepiece
 import tokenizers
 
 from electra_span.tokenization import load_tokenizer, load_with_special_tokens
 from electra_span.tokenization.bpe_files import BpeDescription
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
+from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 
 transformers = pytest.importorskip("transformers")
 
@@ -26,7 +30,7 @@ def _check_in_transformers(tokenizer, texts, folder):
     for role in ROLES:
         assert getattr(theirs, f"{role}_token_id") == getattr(tokenizer, f"{role}_id")
     theirs.save_pretrained(folder / "theirs")
-    if tokenizer.tokenizer_type == "bpe":
+    if tokenizer.tokenizer_type == "bpe":  # transformers 5 writes no .model
         assert load_tokenizer(folder / "theirs").fingerprint == tokenizer.fingerprint
 
 
@@ -42,6 +46,37 @@ def test_a_byte_level_tokenizer_has_the_same_ids(tmp_path, add_prefix_space):
         | {"use_regex": True},
     )
     _check_in_transformers(ByteLevelBpeTokenizer(description), TEXTS, tmp_path)
+
+
+@pytest.mark.parametrize("model_type", ["unigram", "bpe"])
+@pytest.mark.parametrize("options", [{}, {"byte_fallback": True}, {"normalization_rule_name": "nmt_nfkc_cf"}])
+def test_a_sentencepiece_tokenizer_has_the_same_ids(tmp_path, shared_data, model_type, options):
+    corpus = shared_data / "corpus" / "german"
+    text = min(path for path in corpus.rglob("*") if path.is_file()).read_bytes()[:150_000].decode("utf-8", "ignore")
+    lines = text.split("\n")
+    writer = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=writer,
+        model_type=model_type,
+        vocab_size=700,
+        pad_id=3,
+        control_symbols=["<mask>", "<eod>"],
+        user_defined_symbols=["<br>"],
+        max_sentence_length=100_000,
+        minloglevel=2,
+        **options,
+    )
+    tokenizer = SentencePieceTokenizer(writer.getvalue())
+    symbols = [] if model_type == "bpe" else ["Das <br> Haus<br>da", "<br>"]
+    _check_in_transformers(tokenizer, [*TEXTS, *symbols, *lines], tmp_path)
+
+
+def test_a_published_sentencepiece_model_has_the_same_ids(tmp_path, shared_data):
+    folder = shared_data / "tokenizers" / "sentencepiece"
+    tokenizer, _ = load_with_special_tokens(folder / "test_model.model")
+    texts = (folder / "botchan.txt").read_text(encoding="utf-8").split("\n")[:1000]
+    _check_in_transformers(tokenizer, [*TEXTS, *texts], tmp_path)
 
 
 def test_gpt2_with_special_tokens_has_the_same_ids(tmp_path, shared_data):

@@ -91,7 +91,7 @@ def test_a_folder_without_settings_takes_the_arguments(vocab_file):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"tokenizer_type": "morse"}, "wordpiece, bpe.*Received: 'morse'"),
+        ({"tokenizer_type": "morse"}, "wordpiece, bpe, sentencepiece.*Received: 'morse'"),
         ({"tokenizer_class": "XLMRobertaTokenizer"}, "XLMRobertaTokenizer"),
         ({"do_lower_case": "false"}, "do_lower_case must be true or false. Received: 'false'"),
         ({"tokenize_chinese_chars": False}, "tokenize_chinese_chars"),

@@ -1,0 +1,178 @@
+"""The files of a SentencePiece tokenizer: its .model, and the tokenizer.json that Hugging Face's tokenizers read."""
+
+import base64
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+from google.protobuf.message import DecodeError
+from sentencepiece import sentencepiece_model_pb2
+
+from electra_span.tokenization import published
+from electra_span.tokenization.vocabulary import SpecialTokens, VocabularyError
+
+MODEL_FILE = "spiece.model"
+# As ALBERT, XLNet and T5, Llama, DeBERTa, and the rest name it.
+_MODEL_FILES = (MODEL_FILE, "tokenizer.model", "spm.model", "sentencepiece.bpe.model")
+SPACE = "▁"
+ModelProto: TypeAlias = Any  # protobuf's generated modules have no types
+_make_proto: Any = vars(sentencepiece_model_pb2)["ModelProto"]
+PieceType: Any = _make_proto.SentencePiece.Type
+_UNIGRAM, _BPE = 1, 2  # of TrainerSpec.ModelType
+
+
+def find_model(path: pathlib.Path) -> pathlib.Path | None:
+    """Returns the .model file that a path names or, of a folder, holds; None where there is none."""
+    if not path.is_dir():
+        return path if path.suffix == ".model" else None
+    named = [path / name for name in _MODEL_FILES if (path / name).exists()]
+    return next(iter(named or sorted(path.glob("*.model"))), None)
+
+
+def read_model(path: pathlib.Path) -> bytes:
+    """Returns the content of a .model file."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise VocabularyError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def parse_model(model: bytes) -> ModelProto:
+    """Returns a model's fields.
+
+    Raises:
+        VocabularyError: where it is no model, or one of a kind whose words cannot be told.
+    """
+    proto = _make_proto()
+    try:
+        proto.ParseFromString(model)
+    except DecodeError as error:
+        raise VocabularyError(f"not a SentencePiece model ({error})") from error
+    if proto.trainer_spec.model_type not in (_UNIGRAM, _BPE):
+        raise VocabularyError(f"model_type must be unigram or bpe. Received: {proto.trainer_spec.model_type}")
+    if proto.trainer_spec.treat_whitespace_as_suffix:
+        raise VocabularyError("treat_whitespace_as_suffix must be false. Received: true")
+    return proto
+
+
+def with_control_symbols(model: bytes, names: Sequence[str]) -> bytes:
+    """Returns a model in which names are control symbols: appended, or changed where they are of another kind."""
+    proto = parse_model(model)
+    pieces = {piece.piece: piece for piece in proto.pieces}
+    changed = [name for name in names if name not in pieces or pieces[name].type != PieceType.CONTROL]
+    for name in changed:
+        piece = pieces[name] if name in pieces else proto.pieces.add(piece=name, score=0.0)
+        piece.type = PieceType.CONTROL
+    return proto.SerializeToString() if changed else model
+
+
+def write_sentencepiece(
+    directory: pathlib.Path,
+    model: bytes,
+    *,
+    special_tokens: SpecialTokens,
+    never_in_text: Sequence[str],
+    model_max_length: int | None,
+) -> None:
+    """Writes spiece.model, tokenizer.json and tokenizer_config.json; see Tokenizer.save."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / MODEL_FILE).write_bytes(model)
+    published.write_json(directory / published.TOKENIZER_FILE, tokenizer_json(model, special_tokens, never_in_text))
+    published.write_config(directory, published.generic_config("sentencepiece"), special_tokens, model_max_length)
+
+
+def tokenizer_json(model: bytes, special_tokens: SpecialTokens, never_in_text: Sequence[str]) -> dict[str, Any]:
+    """Returns the content of a tokenizer.json with a model's ids.
+
+    Deviation: where the model is BPE, spaces around user-defined symbols are lost or added there.
+
+    Args:
+        model: the content of a .model file.
+        special_tokens: their names.
+        never_in_text: all control symbols.
+    """
+    proto = parse_model(model)
+    vocabulary = [piece.piece for piece in proto.pieces]
+    special = {*special_tokens, *never_in_text}
+    is_bpe = proto.trainer_spec.model_type == _BPE
+    added = [
+        {"id": token_id, "content": piece.piece, "special": piece.piece in special, "normalized": False}
+        | dict.fromkeys(("single_word", "lstrip", "rstrip"), False)
+        for token_id, piece in enumerate(proto.pieces)
+        if piece.piece in special or (is_bpe and piece.type == PieceType.USER_DEFINED)
+    ]
+    prepend_scheme = "always" if proto.normalizer_spec.add_dummy_prefix else "never"
+    metaspace = {
+        "type": "Metaspace",
+        "replacement": SPACE,
+        "prepend_scheme": prepend_scheme,
+        "split": proto.trainer_spec.split_by_whitespace,
+    }
+    decoders = [metaspace]
+    if proto.trainer_spec.byte_fallback:
+        decoders = [{"type": "ByteFallback"}, {"type": "Fuse"}, metaspace]
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": added,
+        "normalizer": _normalizer(proto),
+        "pre_tokenizer": metaspace,
+        "post_processor": published.around_texts(vocabulary, special_tokens),
+        "decoder": {"type": "Sequence", "decoders": decoders},
+        "model": _bpe(proto) if is_bpe else _unigram(proto),
+    }
+
+
+def _normalizer(proto: ModelProto) -> dict[str, Any]:
+    """Returns tokenizer.json's form of a model's normalisation."""
+    spec = proto.normalizer_spec
+    parts: list[Mapping[str, Any]] = []
+    if spec.precompiled_charsmap:
+        charsmap = base64.b64encode(spec.precompiled_charsmap).decode("ascii")
+        parts.append({"type": "Precompiled", "precompiled_charsmap": charsmap})
+    if spec.remove_extra_whitespaces:
+        parts.append({"type": "Strip", "strip_left": True, "strip_right": True})
+        parts.append({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
+    return {"type": "Sequence", "normalizers": parts}
+
+
+def _unigram(proto: ModelProto) -> dict[str, Any]:
+    """Returns tokenizer.json's unigram model."""
+    unk_id = next(number for number, piece in enumerate(proto.pieces) if piece.type == PieceType.UNKNOWN)
+    best = max((piece.score for piece in proto.pieces if piece.type == PieceType.NORMAL), default=0.0)
+
+    def score(piece: Any) -> float:
+        # What the library itself takes for user-defined symbols, so that no other pieces win.
+        return len(piece.piece) * best - 0.1 if piece.type == PieceType.USER_DEFINED else piece.score
+
+    return {
+        "type": "Unigram",
+        "unk_id": unk_id,
+        "vocab": [[piece.piece, score(piece)] for piece in proto.pieces],
+        "byte_fallback": proto.trainer_spec.byte_fallback,
+    }
+
+
+def _bpe(proto: ModelProto) -> dict[str, Any]:
+    """Returns tokenizer.json's BPE: each way to make a piece of two is a merge, those of the best pieces first."""
+    normal = {piece.piece: piece.score for piece in proto.pieces if piece.type == PieceType.NORMAL}
+    merges = [
+        [piece[:middle], piece[middle:]]
+        for piece in sorted(normal, key=lambda piece: -normal[piece])
+        for middle in range(1, len(piece))
+        if piece[:middle] in normal and piece[middle:] in normal
+    ]
+    unknown = next(piece.piece for piece in proto.pieces if piece.type == PieceType.UNKNOWN)
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": unknown,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": True,
+        "byte_fallback": proto.trainer_spec.byte_fallback,
+        "ignore_merges": False,
+        "vocab": {piece.piece: token_id for token_id, piece in enumerate(proto.pieces)},
+        "merges": merges,
+    }
