@@ -124,3 +124,44 @@ def test_an_empty_corpus_is_refused(tmp_path):
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_missing_special_tokens_are_added_and_named(tmp_path, shared_data):
+    result = _run(
+        "--add-special-tokens", shared_data / "tokenizers" / "gpt2_bpe", "--output-dir", tmp_path / "made" / "gpt2"
+    )
+    assert result.returncode == 0, result.stderr
+    assert "added [PAD] as 50257, [UNK] as 50258, [CLS] as 50259, [SEP] as 50260, [MASK] as 50261" in result.stderr
+    tokenizer = load_tokenizer(tmp_path / "made" / "gpt2")
+    assert tokenizer.encode(["Hello world"]) == [[15496, 995]]
+    assert (tokenizer.vocab_size, tokenizer.mask_id) == (50262, 50261)
+
+
+def test_special_tokens_are_added_to_word_pieces_once(tmp_path):
+    vocab_file = tmp_path / "words.txt"
+    vocab_file.write_text("[UNK]\ncat\n[CLS]\n", encoding="utf-8")
+    _main("--add-special-tokens", vocab_file, "--output-dir", tmp_path / "made", "--no-lower-case")
+    tokenizer = load_tokenizer(tmp_path / "made")
+    assert tokenizer.vocabulary == ("[UNK]", "cat", "[CLS]", "[PAD]", "[SEP]", "[MASK]")
+    assert tokenizer.settings["do_lower_case"] is False
+    before = {path: path.read_bytes() for path in (tmp_path / "made").iterdir()}
+    _main("--add-special-tokens", tmp_path / "made", "--output-dir", tmp_path / "made")
+    assert {path: path.read_bytes() for path in (tmp_path / "made").iterdir()} == before
+    vocab_file.write_text("[UNK]\ndog\n", encoding="utf-8")
+    with pytest.raises(create_vocab.OutputError, match="--overwrite"):
+        _main("--add-special-tokens", vocab_file, "--output-dir", tmp_path / "made")
+    assert {path: path.read_bytes() for path in (tmp_path / "made").iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--add-special-tokens", "a"], "--add-special-tokens needs --output-dir"),
+        (["--add-special-tokens", "a", "--output-dir", "b", "--corpus-dir", "c"], "has no use for --corpus-dir"),
+        (["--vocab-file", "a"], "learning needs --corpus-dir"),
+        (["--corpus-dir", "a"], "learning needs --vocab-file"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(flags, message):
+    with pytest.raises(create_vocab.OutputError, match=message):
+        _main(*flags)
