@@ -66,6 +66,19 @@ def missing_special_tokens(vocabulary: Iterable[str], config: Mapping[str, Any] 
     return [_SPELLINGS[role][-1 if in_angles else 0] for role, token in found.items() if token is None]
 
 
+def check_special_tokens(special_tokens: Sequence[str]) -> SpecialTokens:
+    """Returns the roles of special tokens that a vocabulary is to have.
+
+    Raises:
+        VocabularyError: where a role has none, or one is empty or named twice.
+    """
+    check_vocabulary(special_tokens)
+    missing = missing_special_tokens(special_tokens)
+    if missing:
+        raise VocabularyError(f"special tokens must include {' '.join(missing)}. Received: {' '.join(special_tokens)}")
+    return find_special_tokens(special_tokens)
+
+
 def check_vocabulary(vocabulary: Sequence[str]) -> None:
     """Raises VocabularyError unless tokens are there, named and distinct."""
     if not vocabulary:

@@ -5,19 +5,17 @@ decides between equally frequent pairs, is that of a hash table. Here the charac
 """
 
 import collections
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from electra_span.tokenization import published
-from electra_span.tokenization.vocabulary import SPECIAL_TOKENS, VocabularyError
+from electra_span.tokenization.vocabulary import SPECIAL_TOKENS, VocabularyError, check_special_tokens
 
-_MIN_VOCAB_SIZE = 2 * len(SPECIAL_TOKENS)
-# The characters of a vocabulary make up this share of the text: rarer ones are unknown.
-_CHARACTER_COVERAGE = 0.99999
-# And at most this share of the vocabulary: the rest is for longer pieces.
+CHARACTER_COVERAGE = 0.99999
+# Characters make up at most this share of the vocabulary: the rest is for longer pieces.
 _MAX_CHARACTERS_SHARE = 0.5
 # Longer tokens, in UTF-8, are more than tensorflow_text takes.
 _MAX_TOKEN_BYTES = 256
@@ -37,6 +35,8 @@ def train_wordpiece(
     do_lower_case: bool = True,
     strip_accents: bool | None = None,
     min_frequency: int = 2,
+    character_coverage: float = CHARACTER_COVERAGE,
+    special_tokens: Sequence[str] = SPECIAL_TOKENS,
 ) -> LearnedVocabulary:
     """Returns a WordPiece vocabulary learned from text: special tokens, characters, then longer pieces.
 
@@ -48,21 +48,28 @@ def train_wordpiece(
         do_lower_case: whether texts are lowered.
         strip_accents: whether accents are dropped from lowered texts; None means as do_lower_case.
         min_frequency: how often a piece must be in the text.
+        character_coverage: the share of the text that the vocabulary's characters make up; rarer ones are unknown.
+        special_tokens: in the order of their ids, those of the five roles among them.
 
     Raises:
-        VocabularyError: for a number out of range, or lines with too little text.
+        VocabularyError: for a number out of range, special tokens that do not have all roles, or too little text.
     """
-    if vocab_size < _MIN_VOCAB_SIZE:
-        raise VocabularyError(f"vocab_size must be at least {_MIN_VOCAB_SIZE}. Received: {vocab_size}")
+    names = check_special_tokens(special_tokens)
+    min_vocab_size = 2 * len(special_tokens)
+    if vocab_size < min_vocab_size:
+        raise VocabularyError(f"vocab_size must be at least {min_vocab_size}. Received: {vocab_size}")
+    if not 0 < character_coverage <= 1:
+        raise VocabularyError(f"character_coverage must be above 0 and at most 1. Received: {character_coverage}")
     if min_frequency < 1:
         raise VocabularyError(f"min_frequency must be at least 1. Received: {min_frequency}")
-    backend = tokenizers.Tokenizer(models.WordPiece(unk_token=SPECIAL_TOKENS.unk))
+    backend = tokenizers.Tokenizer(models.WordPiece(unk_token=names.unk))
     backend.normalizer = published.bert_normalizer(
         do_lower_case=do_lower_case, strip_accents=do_lower_case and strip_accents is not False
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     counts, num_lines = _count_characters(read_lines(), backend.normalizer)
-    characters = _frequent_characters(counts, backend, min_frequency, int(vocab_size * _MAX_CHARACTERS_SHARE))
+    max_pieces = int(vocab_size * _MAX_CHARACTERS_SHARE)
+    characters = _frequent_characters(counts, backend, min_frequency, max_pieces, character_coverage)
     if not characters:
         raise VocabularyError(f"no character is in the text {min_frequency} times or more; it needs more text")
     trainer = trainers.WordPieceTrainer(
@@ -70,7 +77,7 @@ def train_wordpiece(
         min_frequency=min_frequency,
         show_progress=False,
         # The trainer numbers these first and in this order.
-        special_tokens=[*SPECIAL_TOKENS, *characters, *_inner_forms(characters, backend)],
+        special_tokens=[*special_tokens, *characters, *_inner_forms(characters, backend)],
         initial_alphabet=characters,
         limit_alphabet=len(characters),
     )
@@ -95,7 +102,11 @@ def _count_characters(lines: Iterable[str], normalizer: normalizers.Normalizer) 
 
 
 def _frequent_characters(
-    counts: collections.Counter[str], backend: tokenizers.Tokenizer, min_frequency: int, max_pieces: int
+    counts: collections.Counter[str],
+    backend: tokenizers.Tokenizer,
+    min_frequency: int,
+    max_pieces: int,
+    coverage: float,
 ) -> list[str]:
     """Returns the most frequent characters, as many as it takes to cover the text, sorted by code point.
 
@@ -104,9 +115,10 @@ def _frequent_characters(
         backend: see _inner_forms.
         min_frequency: how often a character must be in the text.
         max_pieces: the most pieces that the characters and their inner forms may make together.
+        coverage: the share of the text that they shall make up.
     """
     uncovered = counts.total()
-    max_uncovered = uncovered * (1 - _CHARACTER_COVERAGE)
+    max_uncovered = uncovered * (1 - coverage)
     chosen: list[str] = []
     for character in sorted(counts, key=lambda character: (-counts[character], character)):
         max_pieces -= 1 + len(_inner_forms([character], backend))

@@ -96,11 +96,15 @@ def test_another_vocabulary_is_only_replaced_when_told_to(tmp_path, corpus):
         (["--no-lower-case"], False, True),
         (["--do-lower-case", "--no-strip-accents"], True, False),
         (["--do-strip-accents", "no"], True, False),
+        (["--lowercase", "false", "--strip-accents"], False, True),
+        (["--tokenizer-type", "bpe"], False, False),
+        (["--tokenizer-type", "bpe", "--lowercase"], True, False),
     ],
 )
 def test_switches_are_off_when_they_say_so(flags, do_lower_case, do_strip_accents):
     arguments = create_vocab.make_parser().parse_args(["--corpus-dir", "a", "--vocab-file", "b", *flags])
-    assert (arguments.do_lower_case, arguments.do_strip_accents) == (do_lower_case, do_strip_accents)
+    options = create_vocab.training_options(arguments)
+    assert (options["do_lower_case"], options["do_strip_accents"]) == (do_lower_case, do_strip_accents)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +162,71 @@ def test_special_tokens_are_added_to_word_pieces_once(tmp_path):
     [
         (["--add-special-tokens", "a"], "--add-special-tokens needs --output-dir"),
         (["--add-special-tokens", "a", "--output-dir", "b", "--corpus-dir", "c"], "has no use for --corpus-dir"),
+        (["--corpus-dir", "a", "--vocab-file", "b", "--output-dir", "c"], "one of them"),
         (["--vocab-file", "a"], "learning needs --corpus-dir"),
-        (["--corpus-dir", "a"], "learning needs --vocab-file"),
+        (["--corpus-dir", "a"], "learning needs --vocab-file or --output-dir"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags, message):
     with pytest.raises(create_vocab.OutputError, match=message):
         _main(*flags)
+
+
+KINDS = ["wordpiece", "bpe", "sentencepiece-unigram", "sentencepiece-bpe"]
+FILES = {
+    "wordpiece": {"vocab.txt", "tokenizer.json", "tokenizer_config.json"},
+    "bpe": {"vocab.json", "merges.txt", "tokenizer.json", "tokenizer_config.json"},
+    "sentencepiece": {"spiece.model", "tokenizer.json", "tokenizer_config.json"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_tokenizer_is_written_whole_and_fits_its_corpus(tmp_path, corpus, kind):
+    flags = ("--corpus-dir", corpus, "--output-dir", tmp_path / "made", "--tokenizer-type", kind, "--vocab-size", 300)
+    _main(*flags, "--special-tokens", "<s>", "<pad>", "</s>", "<unk>", "<mask>", "<eod>")
+    assert {path.name for path in (tmp_path / "made").iterdir()} == FILES[kind.split("-")[0]]
+    tokenizer = load_tokenizer(tmp_path / "made")
+    assert tokenizer.vocabulary[:6] == ("<s>", "<pad>", "</s>", "<unk>", "<mask>", "<eod>")
+    assert 20 < tokenizer.vocab_size <= 300
+    assert tokenizer.unk_id not in tokenizer.encode_flat(TEXT.splitlines()[2:5]).ids
+    before = tokenizer.fingerprint
+    _main(*flags, "--special-tokens", "<s>", "<pad>", "</s>", "<unk>", "<mask>", "<eod>")
+    assert load_tokenizer(tmp_path / "made").fingerprint == before
+    with pytest.raises(create_vocab.OutputError, match="--overwrite"):
+        _main(*flags)
+    assert load_tokenizer(tmp_path / "made").fingerprint == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags", "message"),
+    [
+        ("bpe", ["--character-coverage", "0.99"], "bpe has no --character-coverage; it has --min-frequency"),
+        ("sentencepiece-bpe", ["--min-frequency", "3"], "has no --min-frequency; it has --character-coverage"),
+        ("sentencepiece-unigram", ["--strip-accents"], "has no --do-strip-accents"),
+        ("wordpiece", ["--max-sentences", "0"], "--max-sentences must be at least 1"),
+    ],
+)
+def test_an_option_that_a_kind_of_tokenizer_does_not_have_is_refused(tmp_path, corpus, kind, flags, message):
+    with pytest.raises(create_vocab.OptionError, match=message):
+        _main("--corpus-dir", corpus, "--output-dir", tmp_path / "made", "--tokenizer-type", kind, *flags)
+
+
+def test_only_word_pieces_go_into_one_vocabulary_file(tmp_path, corpus):
+    with pytest.raises(create_vocab.OptionError, match="bpe has no --vocab-file; name an --output-dir"):
+        _main("--corpus-dir", corpus, "--vocab-file", tmp_path / "vocab.txt", "--tokenizer-type", "bpe")
+
+
+@pytest.mark.parametrize(("max_lines", "used"), [(None, 10), (10, 10), (50, 10), (3, 3), (1, 1)])
+def test_a_sample_is_spread_over_the_corpus_and_the_same_each_time(max_lines, used):
+    lines = create_vocab.Lines(lambda: iter(map(str, range(10))), max_lines)
+    sample = list(lines)
+    assert list(lines) == sample
+    assert (lines.num_lines, lines.num_used, len(sample)) == (10, used, used)
+    if used == 3:
+        assert sample == ["3", "6", "9"]
+
+
+def test_a_sample_is_what_is_learned_from(tmp_path, corpus):
+    result = _run("--corpus-dir", corpus, "--output-dir", tmp_path / "made", "--max-sentences", 4, "--vocab-size", 60)
+    assert result.returncode == 0, result.stderr
+    assert "8 lines in 2 files, 4 lines used" in result.stderr
