@@ -1,5 +1,6 @@
 """Lines of UTF-8 text, and the documents among them."""
 
+import functools
 import html
 import re
 from collections.abc import Iterable, Iterator
@@ -50,9 +51,13 @@ def read_text_lines(stream: Stream, tally: Tally, start: int = 0, end: int | Non
             yield from lines
             continue
         for number, line in enumerate(lines):
-            readable = tally.readable(line, f"{stream.name}: line {number} after byte {offset}")
+            readable = tally.readable(line, functools.partial(_place, stream.name, number, offset))
             if readable is not None:
                 yield readable
+
+
+def _place(name: str, number: int, offset: int) -> str:
+    return f"{name}: line {number} after byte {offset}"
 
 
 def _decoded_blocks(

@@ -10,10 +10,10 @@ from typing import Any
 
 from pretrain.sources.lines import MAX_LINE_BYTES, Passage, read_lines
 from pretrain.sources.settings import CorpusError, Tally
-from pretrain.sources.streams import BLOCK_BYTES, Stream
+from pretrain.sources.streams import BLOCK_BYTES, Stream, decoded
 
 _PARQUET_ROWS = 1 << 10
-_WHITE_SPACE = " \t\n\r"
+_WHITE_SPACE = "\ufeff \t\n\r"  # a byte order mark is passed over
 _MAX_NAMES = 12
 
 
@@ -42,23 +42,27 @@ def json_line_texts(lines: Iterable[str], tally: Tally, place: Callable[[int], s
         try:
             value = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
-            tally.skip(place(number), f"malformed JSON: {error}")
+            tally.skip(functools.partial(place, number), f"malformed JSON: {error}")
             continue
         yield from _text_of_object(value, tally, functools.partial(place, number))
+
+
+def _line_place(name: str, line_number: int) -> str:
+    return f"{name}: line {line_number}"
 
 
 def _text_of_object(value: Any, tally: Tally, place: Callable[[], str]) -> Iterator[str | None]:
     """Yields the text of a JSON object, None where there is none, or nothing where it cannot be read."""
     field = tally.settings.text_field
     if not isinstance(value, dict):
-        tally.skip(place(), f"a row must be a JSON object. Received: {type(value).__name__}")
+        tally.skip(place, f"a row must be a JSON object. Received: {type(value).__name__}")
     elif field not in value:
-        tally.skip(place(), f"no field {field!r} (--text-field); there are {_names(value)}")
+        tally.skip(place, f"no field {field!r} (--text-field); there are {_names(value)}")
     elif value[field] is None:
         yield None
     elif not isinstance(value[field], str):
-        tally.skip(place(), f"the field {field!r} must be a string. Received: {type(value[field]).__name__}")
-    elif (text := tally.readable(value[field].replace("\r\n", "\n"), place())) is not None:
+        tally.skip(place, f"the field {field!r} must be a string. Received: {type(value[field]).__name__}")
+    elif (text := tally.readable(value[field].replace("\r\n", "\n"), place)) is not None:
         yield text
 
 
@@ -76,9 +80,9 @@ def json_array_texts(stream: Stream, tally: Tally) -> Iterator[str | None]:
         if not is_first:
             values.take(",")
         is_first = False
-        place = f"{stream.name}: line {values.line_number()}"
+        place = functools.partial(_line_place, stream.name, values.line_number())
         tally.counts.num_rows += 1
-        yield from _text_of_object(values.take_value(), tally, place.__str__)
+        yield from _text_of_object(values.take_value(), tally, place)
     values.check_end()
 
 
@@ -87,22 +91,25 @@ class _JsonValues:
 
     def __init__(self, stream: Stream, tally: Tally):
         self._name = stream.name
-        self._lines = read_lines(stream, tally)
+        self._blocks = decoded(
+            stream, "utf-8", "strict" if tally.settings.on_bad_text == "error" else "surrogateescape"
+        )
         self._decoder = json.JSONDecoder()
         self._text = ""
         self._position = 0
-        self._lines_before = 1  # counts to the start of the text
+        self._line_number = 1
+        self._counted = 0  # where the line of that number is, at or before the position
 
     def _read(self) -> bool:
         """Returns whether there was more to read, after reading about as much as there is."""
         size = max(BLOCK_BYTES, len(self._text) - self._position)
         more: list[str] = []
-        while size > 0 and (line := next(self._lines, None)) is not None:
-            more.append(line)
-            size -= len(line) + 1
-        self._lines_before += self._text.count("\n", 0, self._position)
-        self._text = self._text[self._position :] + "".join(f"{line}\n" for line in more)
-        self._position = 0
+        while size > 0 and (block := next(self._blocks, None)) is not None:
+            more.append(block)
+            size -= len(block)
+        self._count_lines(self._position)
+        self._text = self._text[self._position :] + "".join(more)
+        self._position = self._counted = 0
         return bool(more)
 
     def _next_character(self) -> str:
@@ -119,7 +126,13 @@ class _JsonValues:
     def line_number(self) -> int:
         """Returns the number of the line that the next value starts in."""
         self._next_character()
-        return self._lines_before + self._text.count("\n", 0, self._position)
+        return self._count_lines(self._position)
+
+    def _count_lines(self, position: int) -> int:
+        """Returns the number of the line at a position, from which counting goes on."""
+        self._line_number += self._text.count("\n", self._counted, position)
+        self._counted = position
+        return self._line_number
 
     def take_if(self, character: str) -> bool:
         """Returns whether a character comes next, and takes it."""
@@ -148,7 +161,7 @@ class _JsonValues:
                 offset = getattr(error, "pos", self._position) - self._position
                 if len(self._text) - self._position <= MAX_LINE_BYTES and self._read():
                     continue
-                line_number = self._lines_before + self._text.count("\n", 0, self._position + offset)
+                line_number = self._count_lines(self._position + offset)
                 reason = getattr(error, "msg", error)
                 raise CorpusError(f"{self._name}: line {line_number}: malformed JSON: {reason}") from error
 
@@ -177,7 +190,7 @@ def csv_texts(stream: Stream, tally: Tally, delimiter: str) -> Iterator[str | No
         return
     column = _column(header, tally.settings.col_name, stream.name)
     for line_number, row in rows:
-        place = f"{stream.name}: line {line_number}"
+        place = functools.partial(_line_place, stream.name, line_number)
         tally.counts.num_rows += 1
         if not row:
             yield None
@@ -198,7 +211,7 @@ def _csv_rows(reader: Any, tally: Tally, name: str) -> Iterator[tuple[int, list[
         except csv.Error as error:
             tally.counts.num_rows += 1
             remedy = "where quotation marks are text, say --csv-quotes=false"
-            tally.skip(f"{name}: line {line_number}", f"malformed CSV: {error}; {remedy}")
+            tally.skip(functools.partial(_line_place, name, line_number), f"malformed CSV: {error}; {remedy}")
             continue
         yield line_number, row
 

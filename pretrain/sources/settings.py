@@ -3,6 +3,7 @@
 import codecs
 import dataclasses
 import re
+from collections.abc import Callable
 from typing import Self
 
 from electra_span.config import UserError
@@ -77,12 +78,12 @@ class Tally:
         self.counts = SourceCounts()
         self.kind = "unknown"  # of the source and its packing, as csv or csv+gzip
 
-    def readable(self, text: str, place: str) -> str | None:
+    def readable(self, text: str, place: Callable[[], str]) -> str | None:
         """Returns a row's text without what cannot be encoded, None where the row is skipped.
 
         Args:
             text: surrogates in it, which are no characters, stand for what could not be decoded.
-            place: where the row is.
+            place: returns where the row is, which may take time.
         """
         if text.isascii():
             return text
@@ -97,21 +98,21 @@ class Tally:
             return None
         return text
 
-    def skip(self, place: str, mistake: str) -> None:
+    def skip(self, place: Callable[[], str], mistake: str) -> None:
         """Counts a row that cannot be read.
 
         Raises:
             CorpusError: where such rows are not to be skipped, or are too many.
         """
         if self.settings.on_bad_text != "skip":
-            raise CorpusError(f"{place}: {mistake}")
+            raise CorpusError(f"{place()}: {mistake}")
         self.counts.rows_skipped += 1
-        self._check_limit(f"{place}: {mistake}")
+        self._check_limit(place, mistake)
 
-    def _check_limit(self, last: str) -> None:
+    def _check_limit(self, place: Callable[[], str], mistake: str = "undecodable text") -> None:
         num_bad = self.counts.rows_skipped + self.counts.rows_replaced
         if num_bad > max(_MIN_BAD_ROWS, self.settings.max_bad_rate * self.counts.num_rows):
             raise CorpusError(
                 f"{num_bad} of the first {self.counts.num_rows} rows cannot be read, more than --max-bad-rate "
-                f"{self.settings.max_bad_rate} and more than {_MIN_BAD_ROWS}; the last is {last}"
+                f"{self.settings.max_bad_rate} and more than {_MIN_BAD_ROWS}; the last: {place()}: {mistake}"
             )

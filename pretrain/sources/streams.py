@@ -177,34 +177,43 @@ def as_utf8(stream: Stream, settings: SourceSettings) -> Stream:
         CorpusError: while it is read, names the byte of what cannot be decoded, unless that is to be passed over.
     """
     codecs.register_error(_MARK, lambda error: ("\udcff", error.end))  # type: ignore[attr-defined]
-    errors = "strict" if settings.on_bad_text == "error" else _MARK
-    decoder = codecs.getincrementaldecoder(settings.encoding)(errors)
-    position = 0
-
-    def blocks() -> Iterator[bytes]:
-        nonlocal position
-        is_end = False
-        while not is_end:
-            block = stream.read(BLOCK_BYTES)
-            is_end = not block
-            waiting = decoder.getstate()[0]
-            try:
-                text = decoder.decode(block, is_end)
-            except UnicodeDecodeError as error:
-                offset = position - len(waiting) + error.start
-                raise CorpusError(f"{stream.name}: {undecodable(settings.encoding, offset, error)}") from error
-            position += len(block)
-            if text:
-                yield text.encode("utf-8", "surrogateescape")
-
-    decoded = blocks()
-    rest = Stream(stream.name, lambda _size: next(decoded, b""))
+    texts = decoded(stream, settings.encoding, "strict" if settings.on_bad_text == "error" else _MARK)
+    blocks = (text.encode("utf-8", "surrogateescape") for text in texts)
+    rest = Stream(stream.name, lambda _size: next(blocks, b""))
 
     def read(size: int) -> bytes:
         rest.peek(1)
         return rest.read(size)
 
     return Stream(stream.name, read, stream.file_name)
+
+
+def decoded(stream: Stream, encoding: str, errors: str) -> Iterator[str]:
+    """Yields the text of a stream, a block of it in memory at a time, as long as its lines may be.
+
+    Args:
+        stream: the bytes, from their start on.
+        encoding: how they are written.
+        errors: Python's name of what becomes of bytes that cannot be decoded.
+
+    Raises:
+        CorpusError: names the byte that cannot be decoded, where errors is strict.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
+    position = 0
+    is_end = False
+    while not is_end:
+        block = stream.read(BLOCK_BYTES)
+        is_end = not block
+        waiting = decoder.getstate()[0]
+        try:
+            text = decoder.decode(block, is_end)
+        except UnicodeDecodeError as error:
+            offset = position - len(waiting) + error.start
+            raise CorpusError(f"{stream.name}: {undecodable(encoding, offset, error)}") from error
+        position += len(block)
+        if text:
+            yield text
 
 
 def undecodable(encoding: str, offset: int, error: UnicodeDecodeError) -> str:

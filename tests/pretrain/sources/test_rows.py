@@ -5,7 +5,7 @@ import json
 import pytest
 
 from pretrain.corpus import CorpusError, TextRange, plan_tasks, read_batches
-from pretrain.sources import rows, streams
+from pretrain.sources import kinds, lines, rows, streams
 from pretrain.sources.settings import SourceSettings
 
 
@@ -72,6 +72,13 @@ def test_row_of_json_lines_that_cannot_be_read_is_an_error_with_its_line_or_skip
     assert (counts.num_rows, counts.rows_skipped) == (3, 1)
 
 
+def test_lines_before_a_range_are_not_counted_without_need(tmp_path, monkeypatch):
+    monkeypatch.setattr(kinds, "_count_lines", None)
+    path = _write(tmp_path / "a.jsonl", '{"text": "onę"}\n' * 100)
+    for task in plan_tasks([path], task_bytes=300, blanks_separate_docs=True):
+        assert set(next(read_batches(task, blanks_separate_docs=True)).lines) == {"onę"}
+
+
 def test_range_of_json_lines_knows_the_lines_before_it(tmp_path):
     path = _write(tmp_path / "a.jsonl", '{"text": "one"}\n' * 100 + "{\n")
     tasks = plan_tasks([path], task_bytes=300, blanks_separate_docs=True)
@@ -97,6 +104,19 @@ def test_malformed_json_array_is_an_error_with_its_line(tmp_path, monkeypatch, c
         monkeypatch.setattr(rows, "BLOCK_BYTES", block_bytes)
         with pytest.raises(CorpusError, match=rf"a\.json: {message}"):
             _read(_write(tmp_path / "a.json", content))
+
+
+def test_json_array_on_one_line_may_be_longer_than_any_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(rows, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(streams, "BLOCK_BYTES", 10)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 10)
+    path = _write(tmp_path / "a.json", b"\xef\xbb\xbf" + json.dumps([{"text": "good"}] * 50).encode())
+    assert _read(path)[0] == [["good"]] * 50
+    with pytest.raises(CorpusError, match="line 1: malformed JSON"):
+        _read(_write(path, json.dumps([{"text": "good"}, {"text": "x" * 500}])))
+    with pytest.raises(CorpusError, match="not UTF-8 at byte 13 "):
+        _read(_write(path, b'[{"text": "a\n\xe9"}]'))
 
 
 def test_json_of_a_file_without_suffix_is_known_by_its_first_line(tmp_path):
