@@ -10,6 +10,7 @@ from electra_span.tokenization import load_tokenizer, load_with_special_tokens
 from electra_span.tokenization.bpe_files import BpeDescription
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
+from electra_span.tokenization.subword_training import train_bpe, train_sentencepiece
 
 transformers = pytest.importorskip("transformers")
 
@@ -70,6 +71,18 @@ def test_a_sentencepiece_tokenizer_has_the_same_ids(tmp_path, shared_data, model
     tokenizer = SentencePieceTokenizer(writer.getvalue())
     symbols = [] if model_type == "bpe" else ["Das <br> Haus<br>da", "<br>"]
     _check_in_transformers(tokenizer, [*TEXTS, *symbols, *lines], tmp_path)
+
+
+@pytest.mark.parametrize("language", ["german", "zhwiki"])
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_a_learned_tokenizer_has_the_same_ids(tmp_path, shared_data, language, kind):
+    source = min(path for path in (shared_data / "corpus" / language).iterdir() if path.is_file())
+    lines = source.read_bytes()[:150_000].decode("utf-8", "ignore").split("\n")
+    if kind == "bpe":
+        tokenizer = train_bpe(lines, vocab_size=600, lowercase=True, strip_accents=True)
+    else:
+        tokenizer = train_sentencepiece(lines, model_type=kind, vocab_size=3500, lowercase=True)
+    _check_in_transformers(tokenizer, [*TEXTS, *lines], tmp_path)
 
 
 def test_a_published_sentencepiece_model_has_the_same_ids(tmp_path, shared_data):
