@@ -92,7 +92,10 @@ def source_of(settings: BuildSettings, files: Sequence[Path]) -> dict[str, Any]:
 def _vocabulary_sha256(vocab_file: Path) -> str:
     paths = [vocab_file]
     if vocab_file.is_dir():
-        paths = [path for name in ("vocab.txt", "tokenizer_config.json") if (path := vocab_file / name).is_file()]
+        names = ["vocab.txt", "tokenizer_config.json"]
+        if not (vocab_file / "vocab.txt").is_file():
+            names = sorted(path.name for path in vocab_file.iterdir() if not path.name.startswith("."))
+        paths = [path for name in names if (path := vocab_file / name).is_file()]
     try:
         return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
     except OSError as error:

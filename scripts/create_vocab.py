@@ -17,7 +17,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from pretrain.corpus import corpus_files, corpus_lines
+from pretrain.corpus import corpus_lines
+from pretrain.sources.flags import add_corpus_flags, files_of, source_settings
 
 if TYPE_CHECKING:
     from electra_span.tokenization import Tokenizer
@@ -51,7 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse_flags.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, argument_default=argparse.SUPPRESS
     )
-    parser.add_argument("--corpus-dir", type=Path, default=None, help="folder of UTF-8 text files, in any depth")
+    add_corpus_flags(parser, is_required=False)
     parser.add_argument("--vocab-file", type=Path, default=None, help="file to write, one token a line")
     parser.add_argument(
         "--add-special-tokens",
@@ -153,14 +154,14 @@ def learn(arguments: argparse.Namespace) -> None:
     start = time.monotonic()
     options = training_options(arguments)
     place = _check_place(arguments)
-    files = corpus_files(arguments.corpus_dir)
-    lines = Lines(lambda: corpus_lines(files), getattr(arguments, "max_sentences", None))
+    files, settings = files_of(arguments), source_settings(arguments)
+    lines = Lines(lambda: corpus_lines(files, settings), getattr(arguments, "max_sentences", None))
     tokenizer = train(lines, arguments, options)
     if arguments.output_dir is None:
         write_vocabulary(place, tokenizer.vocabulary, overwrite=arguments.overwrite)
     else:
         write_tokenizer(tokenizer, place, overwrite=arguments.overwrite)
-    sample = list(itertools.islice(corpus_lines(files), _SAMPLE_LINES))
+    sample = list(itertools.islice(corpus_lines(files, settings), _SAMPLE_LINES))
     logging.info("corpus: %d lines in %d files, %d lines used", lines.num_lines, len(files), lines.num_used)
     logging.info("%s: %d tokens; %d were asked for", place, tokenizer.vocab_size, arguments.vocab_size)
     rate = 100 * unknown_rate(tokenizer, sample)
@@ -241,7 +242,8 @@ def _check_place(arguments: argparse.Namespace) -> Path:
         OutputError: where no place is given, or two; or it is in the corpus, which it would become part of.
         OptionError: where a kind of tokenizer has no vocabulary file of one token a line.
     """
-    _check_flags(arguments, "learning", needed=("corpus_dir",), useless=())
+    if arguments.corpus_dir is None and not arguments.corpus_files:
+        raise OutputError("learning needs --corpus-dir or --corpus-files")
     vocab_file, folder, corpus_dir = arguments.vocab_file, arguments.output_dir, arguments.corpus_dir
     if (vocab_file is None) == (folder is None):
         raise OutputError("learning needs --vocab-file or --output-dir, one of them")
@@ -250,7 +252,7 @@ def _check_place(arguments: argparse.Namespace) -> Path:
     if vocab_file is not None and vocab_file.is_dir():
         raise OutputError(f"--vocab-file must be a file. Received: {vocab_file}, a folder")
     flag, place = ("--vocab-file", vocab_file) if folder is None else ("--output-dir", folder)
-    if place.resolve().is_relative_to(corpus_dir.resolve()):
+    if corpus_dir is not None and place.resolve().is_relative_to(corpus_dir.resolve()):
         raise OutputError(f"{flag} must not be in the corpus. Received: {place}, which is in {corpus_dir}")
     return place
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from electra_span import command_line
 from pretrain.corpus import corpus_files, matching_files
-from pretrain.sources.settings import ON_BAD_TEXT, CorpusError, SourceSettings
+from pretrain.sources.settings import ON_BAD_TEXT, SourceSettings
 
 
 def add_corpus_flags(parser: argparse.ArgumentParser, *, is_required: bool = True) -> None:
@@ -60,6 +60,4 @@ def files_of(arguments: argparse.Namespace) -> list[Path]:
     """
     if arguments.corpus_dir is not None:
         return corpus_files(arguments.corpus_dir)
-    if not arguments.corpus_files:
-        raise CorpusError("Either --corpus-dir or --corpus-files must be given")
     return matching_files(arguments.corpus_files)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from electra_span.tokenization import load_tokenizer
 from pretrain import build
 from pretrain.build import BuildError, BuildSettings, build_dataset
+from pretrain.build_settings import source_of
 from pretrain.corpus import CorpusError
 from pretrain.manifest import ManifestError
 from pretrain.records import check_records, input_files, parse_records
@@ -171,6 +172,18 @@ def test_changed_corpus_or_vocabulary_is_another_build(settings, letter_vocab, t
     vocab_file.write_bytes(letter_vocab.read_bytes() + b"new\n")
     with pytest.raises(ManifestError, match="vocabulary_sha256"):
         build_dataset(settings)
+
+
+def test_folder_of_any_tokenizer_is_known_by_what_it_holds(settings, tmp_path):
+    folder = tmp_path / "tokenizer"
+    folder.mkdir()
+    files = {name: folder / name for name in ("vocab.json", "merges.txt")}
+    for path in files.values():
+        path.touch()
+    known = dataclasses.replace(settings, vocab_file=folder)
+    before = source_of(known, [])["vocabulary_sha256"]
+    files["merges.txt"].write_text("a b", encoding="utf-8")
+    assert source_of(known, [])["vocabulary_sha256"] != before
 
 
 def test_remains_of_a_killed_build_do_not_matter(settings):

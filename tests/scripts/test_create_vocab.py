@@ -230,3 +230,12 @@ def test_a_sample_is_what_is_learned_from(tmp_path, corpus):
     result = _run("--corpus-dir", corpus, "--output-dir", tmp_path / "made", "--max-sentences", 4, "--vocab-size", 60)
     assert result.returncode == 0, result.stderr
     assert "8 lines in 2 files, 4 lines used" in result.stderr
+
+
+def test_a_vocabulary_is_learned_from_the_column_of_a_table(tmp_path):
+    table, vocab_file = tmp_path / "a.csv", tmp_path / "vocab.txt"
+    table.write_bytes(b"id,tweet\r\n" + b'x,"a ""bird""\r\nsings"\r\n' * 20)
+    _main("--corpus-files", tmp_path / "*.csv", "--col-name", "tweet", "--vocab-file", vocab_file, "--vocab-size", 60)
+    tokens = vocab_file.read_text(encoding="utf-8").split("\n")
+    assert {"bird", "sings"} <= set(tokens)
+    assert "x" not in tokens
