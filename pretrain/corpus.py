@@ -163,12 +163,18 @@ def read_batches(
             end=text_range.end,
             blanks_separate_docs=blanks_separate_docs,
         ):
+            offset = len(lines)
             lines += passage.lines
             num_characters += sum(map(len, passage.lines))
-            is_full = num_characters >= (_BATCH_CHARACTERS if passage.ends_document else 2 * _BATCH_CHARACTERS)
-            if (passage.ends_document or is_full) and len(lines) > (document_ends[-1] if document_ends else 0):
-                document_ends.append(len(lines))
-                tally.counts.num_documents += 1
+            ends = [offset + end for end in passage.document_ends]
+            is_full = num_characters >= (_BATCH_CHARACTERS if ends[-1:] == [len(lines)] else 2 * _BATCH_CHARACTERS)
+            num_before = len(document_ends)
+            last = document_ends[-1] if document_ends else 0
+            for end in [*ends, len(lines)] if is_full else ends:
+                if end > last:
+                    document_ends.append(end)
+                    last = end
+            tally.counts.num_documents += len(document_ends) - num_before
             if is_full:
                 yield Documents(lines, document_ends)
                 lines, document_ends, num_characters, is_first = [], [], 0, False

@@ -13,16 +13,17 @@ from pretrain.sources.streams import Stream, undecodable
 # A longer line is no text: reading it would cost memory that nothing bounds.
 MAX_LINE_BYTES = 1 << 26
 
-_PASSAGE_LINES = 1 << 14
+_PASSAGE_LINES = 1 << 8  # from so many on a passage ends with a document
+_OPEN_PASSAGE_LINES = 1 << 14
 _BOM = b"\xef\xbb\xbf"
 _WIKI_TAG = re.compile(r'<doc id=.*?(?: title="(?P<title>.*)")?>$|</doc>$')
 
 
 class Passage(NamedTuple):
-    """Some lines of a document, without white space around them."""
+    """Some lines, without white space around them, and where documents end among them."""
 
     lines: list[str]
-    ends_document: bool
+    document_ends: list[int]  # numbers of the lines after their last ones; with repeats, where there is no text
 
 
 def read_lines(stream: Stream, tally: Tally, start: int = 0, end: int | None = None) -> Iterator[str]:
@@ -115,15 +116,14 @@ def text_passages(lines: Iterable[str], *, blanks_separate_docs: bool, has_entit
         has_entities: whether characters may be written as in HTML (`&lt;`).
     """
     kept: list[str] = []
+    ends: list[int] = []
     title = None
     for line in map(str.strip, lines):
         if not line:
             if blanks_separate_docs:
-                yield Passage(kept, ends_document=True)
-                kept = []
+                ends.append(len(kept))
         elif line[0] == "<" and (tag := _WIKI_TAG.match(line)):
-            yield Passage(kept, ends_document=True)
-            kept = []
+            ends.append(len(kept))
             title = tag["title"]
         else:
             if title is not None and html.unescape(line) == html.unescape(title):
@@ -132,8 +132,8 @@ def text_passages(lines: Iterable[str], *, blanks_separate_docs: bool, has_entit
             title = None
             if has_entities and "&" in line and not (line := html.unescape(line).strip()):
                 continue
+            if len(kept) >= _PASSAGE_LINES and (len(kept) >= _OPEN_PASSAGE_LINES or ends[-1:] == [len(kept)]):
+                yield Passage(kept, ends)
+                kept, ends = [], []
             kept.append(line)
-            if len(kept) >= _PASSAGE_LINES:
-                yield Passage(kept, ends_document=False)
-                kept = []
-    yield Passage(kept, ends_document=True)
+    yield Passage(kept, [*ends, len(kept)])

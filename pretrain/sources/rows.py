@@ -22,7 +22,7 @@ def row_passages(texts: Iterable[str | None], tally: Tally) -> Iterator[Passage]
     for text in texts:
         lines = [] if text is None else [line for line in map(str.strip, text.split("\n")) if line]
         if lines:
-            yield Passage(lines, ends_document=True)
+            yield Passage(lines, [len(lines)])
         else:
             tally.counts.rows_without_text += 1
 

@@ -149,6 +149,7 @@ def test_document_without_end_is_cut_after_a_line_but_not_before_a_title(tmp_pat
 
 def test_texts_that_are_too_long_for_the_memory_are_read_in_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "_BATCH_CHARACTERS", 20)
+    monkeypatch.setattr(lines, "_PASSAGE_LINES", 1)
     path = _write(tmp_path / "file", "a ten long\n\n" * 3 + "\n" + "five!\n" * 12)
     whole = [TextRange(path, 0, path.stat().st_size)]
     counts = {}
@@ -161,7 +162,8 @@ def test_texts_that_are_too_long_for_the_memory_are_read_in_batches(tmp_path, mo
 
 def test_document_that_does_not_end_is_cut_at_the_size_of_two_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus, "_BATCH_CHARACTERS", 20)
-    monkeypatch.setattr(lines, "_PASSAGE_LINES", 2)
+    monkeypatch.setattr(lines, "_PASSAGE_LINES", 1)
+    monkeypatch.setattr(lines, "_OPEN_PASSAGE_LINES", 2)
     path = _write(tmp_path / "file", "five!\n" * 21)
     batches = list(read_batches([TextRange(path, 0, path.stat().st_size)], blanks_separate_docs=True))
     assert [(len(batch.lines), batch.document_ends) for batch in batches] == [(8, [8]), (8, [8]), (5, [5])]
