@@ -18,4 +18,4 @@ say "ruff"
 say "mypy"
 "$venv_python" -m mypy
 say "pytest"
-"$venv_python" -m pytest "$@"
+"$venv_python" -m pytest --numprocesses 2 --dist loadfile "$@"
