@@ -12,6 +12,13 @@ from tests.tiny_keras_models import LENGTH, VOCAB_SIZE, tiny_convolution, tiny_e
 from tests.tiny_models import MASK
 
 
+@pytest.fixture(autouse=True)
+def _no_scope_left_open():
+    """A model that Keras fails to build leaves its name scope open, to be part of all later variables' paths."""
+    yield
+    keras.utils.clear_session(free_memory=False)
+
+
 class _Remembering(keras.Model):
     """A discriminator that reads what the generator computed."""
 

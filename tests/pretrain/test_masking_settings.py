@@ -60,4 +60,4 @@ def test_padding_is_not_counted(files):
 
 
 def test_without_random_tokens_nothing_is_counted():
-    assert masking_of(["not-there"]).random_token_counts is None
+    assert masking_of(["not-there"], masking="token").random_token_counts is None
