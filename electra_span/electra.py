@@ -266,7 +266,9 @@ class Electra(keras.Model):
 
     def _states(self, input_ids: tf.Tensor, input_mask: tf.Tensor, training: bool | None) -> tf.Tensor:
         """Returns what the generator gives: [B, L, V], or [B, L, D]."""
-        output = self.generator(self._generator_inputs(input_ids, input_mask), training=training)
+        # Outside of any scope TensorFlow refuses names such as _model, whereupon Keras leaves its own scope open.
+        with tf.name_scope("generator"):
+            output = self.generator(self._generator_inputs(input_ids, input_mask), training=training)
         return wiring.checked_states(output, input_ids, table=self.word_embeddings, vocab_size=self.vocab_size)
 
     def _generate(self, batch: MaskedBatch, training: bool | None) -> tf.Tensor:
@@ -279,7 +281,8 @@ class Electra(keras.Model):
 
     def _detect(self, input_ids: tf.Tensor, input_mask: tf.Tensor, training: bool | None) -> tf.Tensor:
         """Returns the discriminator's logits: float32 [B, L]."""
-        output = self.discriminator(self._discriminator_inputs(input_ids, input_mask), training=training)
+        with tf.name_scope("discriminator"):
+            output = self.discriminator(self._discriminator_inputs(input_ids, input_mask), training=training)
         return wiring.checked_scores(output if self.head is None else self.head(output), input_ids)
 
 

@@ -9,6 +9,7 @@ from electra_span.config import EncoderConfig
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.kernels import compiled_kernels, plain_kernels
 from electra_span.layers.packing import Packing, keep_all, skip_padding
+from electra_span.layers.paths import built_at_root
 from electra_span.layers.transformer import TransformerBlock
 from electra_span.layers.word_tables import Table
 from electra_span.ops import split_seed
@@ -53,7 +54,7 @@ class ElectraEncoder(keras.layers.Layer):
             TransformerBlock(config, kernels, name=f"layer_{index}", dtype=self.dtype_policy)
             for index in range(config.num_hidden_layers)
         ]
-        self.build()
+        built_at_root(self)
 
     def build(self, input_shape: object = None) -> None:
         """Creates the weights; they do not depend on input_shape."""

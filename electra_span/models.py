@@ -10,6 +10,7 @@ from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.heads import MaskedLMHead, ReplacedTokenHead
+from electra_span.layers.paths import built_at_root
 from electra_span.layers.span_heads import SpanMaskedLMHead, SpanReplacedTokenHead, Spans
 from electra_span.objective import HeadLogits
 from electra_span.ops import gather_positions, split_seed
@@ -27,11 +28,13 @@ class ElectraGenerator(keras.Model):
         super().__init__(**kwargs)
         self.encoder, self.config, self.max_span_length = encoder, encoder.config, max_span_length
         parts, dtype = (encoder.config, encoder.embeddings), encoder.dtype_policy
-        self.head = _built(MaskedLMHead(*parts, name="generator_predictions", dtype=dtype))
+        self.head = built_at_root(MaskedLMHead(*parts, name="generator_predictions", dtype=dtype))
         self.span_head = None
         if max_span_length:
             name = "generator_span_predictions"
-            self.span_head = _built(SpanMaskedLMHead(*parts, max_span_length=max_span_length, name=name, dtype=dtype))
+            self.span_head = built_at_root(
+                SpanMaskedLMHead(*parts, max_span_length=max_span_length, name=name, dtype=dtype)
+            )
         self.built = True
 
     def call(
@@ -83,7 +86,7 @@ class TwoTowerGenerator(keras.Model):
             name="cloze_predictions",
             dtype=left_to_right.dtype_policy,
         )
-        self.head = _built(head)
+        self.head = built_at_root(head)
         self.built = True
 
     @property
@@ -127,12 +130,12 @@ class ElectraDiscriminator(keras.Model):
         super().__init__(**kwargs)
         self.encoder, self.config, self.max_span_length = encoder, encoder.config, max_span_length
         config, dtype = encoder.config, encoder.dtype_policy
-        self.head = _built(ReplacedTokenHead(config, name="discriminator_predictions", dtype=dtype))
+        self.head = built_at_root(ReplacedTokenHead(config, name="discriminator_predictions", dtype=dtype))
         self.span_head = None
         if max_span_length:
             name = "discriminator_span_predictions"
             span_head = SpanReplacedTokenHead(config, max_span_length=max_span_length, name=name, dtype=dtype)
-            self.span_head = _built(span_head)
+            self.span_head = built_at_root(span_head)
         self.built = True
 
     def call(
@@ -184,11 +187,6 @@ def surroundings(before: tf.Tensor, behind: tf.Tensor, input_mask: tf.Tensor) ->
     left = tf.pad((before * is_token)[:, :-1], [[0, 0], [1, 0], [0, 0]])
     right = tf.pad((behind * is_token)[:, 1:], [[0, 0], [0, 1], [0, 0]])
     return tf.concat([left, right], axis=-1)
-
-
-def _built(layer: keras.layers.Layer) -> keras.layers.Layer:
-    layer.build()
-    return layer
 
 
 def _span_logits(span_head: keras.layers.Layer | None, states: tf.Tensor, batch: MaskedBatch) -> tf.Tensor | None:

@@ -2,13 +2,14 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
 import electra_span
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, UserError
 from electra_span.encoder import ElectraEncoder
-from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
 from electra_span.pretrained import PublishedModelError, load_pretrained, save_pretrained
 from tests.tiny_models import TINY, VOCABULARY, randomize
 
@@ -160,6 +161,19 @@ def test_a_saved_model_loads_bit_for_bit(kind, max_span_length, tokenizer, tmp_p
         np.testing.assert_array_equal(before.numpy(), after.numpy())
     ids = [[2, 7, 8, 3], [2, 30, 3, 0]]
     np.testing.assert_array_equal(model(input_ids=ids), loaded(input_ids=ids))
+
+
+@pytest.mark.parametrize("kind", [ElectraGenerator, ElectraDiscriminator, TwoTowerGenerator])
+def test_a_model_made_in_an_open_name_scope_is_published_and_loaded_as_any(kind, tmp_path):
+    with keras.name_scope("left_open"):
+        if kind is TwoTowerGenerator:
+            model = make_two_towers(ElectraEncoder, TINY)
+        else:
+            model = kind(ElectraEncoder(TINY), max_span_length=3)
+        save_pretrained(model, None, tmp_path)
+        loaded = load_pretrained(tmp_path)
+    for ours, theirs in zip(model.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_logits_are_float32_of_the_documented_shapes_under_any_precision(tmp_path):

@@ -12,13 +12,6 @@ from tests.tiny_keras_models import LENGTH, VOCAB_SIZE, tiny_convolution, tiny_e
 from tests.tiny_models import MASK
 
 
-@pytest.fixture(autouse=True)
-def _no_scope_left_open():
-    """A model that Keras fails to build leaves its name scope open, to be part of all later variables' paths."""
-    yield
-    keras.utils.clear_session(free_memory=False)
-
-
 class _Remembering(keras.Model):
     """A discriminator that reads what the generator computed."""
 
@@ -167,3 +160,11 @@ def test_several_outputs_are_refused_with_their_names():
     backbone = keras.Model(ids, {"sequence_output": states, "pooled_output": states[:, 0]})
     with pytest.raises(WiringError, match=r"Received: \['(pooled|sequence)_output', .*keras.Model\("):
         tiny_electra(backbone).check_wiring(tiny_ids())
+
+
+def test_a_model_whose_class_is_private_leaves_no_name_scope_open():
+    with pytest.raises(WiringError, match="a gradient into the discriminator"):
+        tiny_electra(discriminator=_Fixed(1)).check_wiring(tiny_ids())
+    layer = keras.layers.Dense(2, name="alone")
+    layer.build([None, 3])
+    assert layer.kernel.path == "alone/kernel"
