@@ -38,12 +38,24 @@ def add_corpus_flags(parser: argparse.ArgumentParser, *, is_required: bool = Tru
         default=default.max_bad_rate,
         help="share of a file's lines or rows above which, from 100 on, replaced or skipped ones are an error",
     )
+    parser.add_argument(
+        "--csv-delimiter",
+        type=_delimiter,
+        default=default.csv_delimiter,
+        metavar="CHARACTER",
+        help=r"what is between the fields of a row, such as ';' or '\t'; by default a comma in CSV and a tab in TSV",
+    )
     command_line.add_switch(
         parser, "--csv-quotes", default.csv_quotes, "whether quotation marks quote in CSV and TSV, or are text"
     )
     command_line.add_switch(
         parser, "--openwebtext", default.openwebtext, "whether the files are archives of texts, each one document"
     )
+
+
+def _delimiter(text: str) -> str:
+    """Returns a delimiter as it is; a tab may be told as in most languages."""
+    return "\t" if text == r"\t" else text
 
 
 def source_settings(arguments: argparse.Namespace) -> SourceSettings:

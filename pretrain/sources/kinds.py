@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from pretrain.sources.archives import members
 from pretrain.sources.lines import Passage, read_lines, read_text_lines, text_passages
-from pretrain.sources.rows import csv_texts, json_array_texts, json_line_texts, parquet_texts, row_passages
+from pretrain.sources.rows import json_array_texts, json_line_texts, row_passages
 from pretrain.sources.settings import CorpusError, SourceSettings, Tally
 from pretrain.sources.streams import BLOCK_BYTES, Stream, as_utf8, inner_suffix, open_stream, packing_of, unpacked
+from pretrain.sources.tables import csv_texts, parquet_texts
 
 _HEAD_BYTES = 512
 _MAX_ARCHIVE_DEPTH = 3

@@ -1,18 +1,15 @@
-"""Rows of CSV, TSV, JSON and Parquet: the text of each is a document."""
+"""Rows of JSON, and what rows of every kind have in common: the text of each is a document."""
 
-import csv
 import functools
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-from pretrain.sources.lines import MAX_LINE_BYTES, Passage, read_lines
+from pretrain.sources.lines import MAX_LINE_BYTES, Passage
 from pretrain.sources.settings import CorpusError, Tally
 from pretrain.sources.streams import BLOCK_BYTES, Stream, decoded
 
-_PARQUET_ROWS = 1 << 10
 _WHITE_SPACE = "\ufeff \t\n\r"  # a byte order mark is passed over
 _MAX_NAMES = 12
 
@@ -47,8 +44,15 @@ def json_line_texts(lines: Iterable[str], tally: Tally, place: Callable[[int], s
         yield from _text_of_object(value, tally, functools.partial(place, number))
 
 
-def _line_place(name: str, line_number: int) -> str:
+def line_place(name: str, line_number: int) -> str:
+    """Returns where a line of a source is."""
     return f"{name}: line {line_number}"
+
+
+def quoted_names(names: Iterable[str]) -> str:
+    """Returns the first of some names, in quotation marks."""
+    some = [repr(name) for name in itertools.islice(names, _MAX_NAMES + 1)]
+    return ", ".join(some[:_MAX_NAMES]) + (" and more" if len(some) > _MAX_NAMES else "")
 
 
 def _text_of_object(value: Any, tally: Tally, place: Callable[[], str]) -> Iterator[str | None]:
@@ -57,7 +61,7 @@ def _text_of_object(value: Any, tally: Tally, place: Callable[[], str]) -> Itera
     if not isinstance(value, dict):
         tally.skip(place, f"a row must be a JSON object. Received: {type(value).__name__}")
     elif field not in value:
-        tally.skip(place, f"no field {field!r} (--text-field); there are {_names(value)}")
+        tally.skip(place, f"no field {field!r} (--text-field); there are {quoted_names(value)}")
     elif value[field] is None:
         yield None
     elif not isinstance(value[field], str):
@@ -80,7 +84,7 @@ def json_array_texts(stream: Stream, tally: Tally) -> Iterator[str | None]:
         if not is_first:
             values.take(",")
         is_first = False
-        place = functools.partial(_line_place, stream.name, values.line_number())
+        place = functools.partial(line_place, stream.name, values.line_number())
         tally.counts.num_rows += 1
         yield from _text_of_object(values.take_value(), tally, place)
     values.check_end()
@@ -171,85 +175,3 @@ class _JsonValues:
             raise CorpusError(
                 f"{self._name}: line {self.line_number()}: malformed JSON: expected the end, found {found!r}"
             )
-
-
-def csv_texts(stream: Stream, tally: Tally, delimiter: str) -> Iterator[str | None]:
-    """Yields the text of each row of a table whose first row names its columns.
-
-    Raises:
-        CorpusError: names file and line of a row that breaks the rules of quoting, or is too long or short, and of a
-            header without the column.
-    """
-    csv.field_size_limit(MAX_LINE_BYTES)
-    lines = (f"{line}\n" for line in read_lines(stream, tally))
-    quoting: Any = csv.QUOTE_MINIMAL if tally.settings.csv_quotes else csv.QUOTE_NONE
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=True)
-    rows = _csv_rows(reader, tally, stream.name)
-    _, header = next(rows, (0, None))
-    if header is None:
-        return
-    column = _column(header, tally.settings.col_name, stream.name)
-    for line_number, row in rows:
-        place = functools.partial(_line_place, stream.name, line_number)
-        tally.counts.num_rows += 1
-        if not row:
-            yield None
-        elif len(row) != len(header):
-            tally.skip(place, f"{len(row)} fields, where the header has {len(header)}")
-        elif (text := tally.readable(row[column], place)) is not None:
-            yield text
-
-
-def _csv_rows(reader: Any, tally: Tally, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields the rows that can be parsed, each with the number of the line it starts in."""
-    while True:
-        line_number = reader.line_num + 1
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            tally.counts.num_rows += 1
-            remedy = "where quotation marks are text, say --csv-quotes=false"
-            tally.skip(functools.partial(_line_place, name, line_number), f"malformed CSV: {error}; {remedy}")
-            continue
-        yield line_number, row
-
-
-def _column(names: list[str], wanted: str, place: str) -> int:
-    if wanted not in names:
-        raise CorpusError(f"{place}: no column {wanted!r} (--col-name); there are {_names(names)}")
-    return names.index(wanted)
-
-
-def _names(names: Iterable[str]) -> str:
-    """Returns the first of some names, in quotation marks."""
-    some = [repr(name) for name in itertools.islice(names, _MAX_NAMES + 1)]
-    return ", ".join(some[:_MAX_NAMES]) + (" and more" if len(some) > _MAX_NAMES else "")
-
-
-def parquet_texts(path: Path, tally: Tally) -> Iterator[str | None]:
-    """Yields the text of each row of a Parquet file, a part of a column in memory at a time.
-
-    Raises:
-        CorpusError: where pyarrow is missing, cannot read the file, or there is no such column of strings.
-    """
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise CorpusError(f"{path}: to read Parquet install pyarrow: pip install 'electra-span[parquet]'") from None
-    name = tally.settings.col_name
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            column_type = schema.field(_column(schema.names, name, str(path))).type
-            if column_type not in (pyarrow.string(), pyarrow.large_string()):
-                raise CorpusError(f"{path}: the column {name!r} must be one of strings. Received: {column_type}")
-            for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=[name]):
-                for text in batch.column(0).to_pylist():
-                    tally.counts.num_rows += 1
-                    yield None if text is None else text.replace("\r\n", "\n")
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise CorpusError(f"{path}: cannot read Parquet, after row {tally.counts.num_rows}: {reason}") from error

@@ -30,6 +30,7 @@ class SourceSettings:
 
     text_field: str = "text"  # of JSON
     col_name: str = "text"  # of CSV, TSV and Parquet
+    csv_delimiter: str | None = None  # one character; None: a comma in CSV, a tab in TSV
     csv_quotes: bool = True  # false: quotation marks in CSV and TSV are text
     openwebtext: bool = False  # archives of texts, each one document
     encoding: str = "utf-8"
@@ -41,6 +42,11 @@ class SourceSettings:
             "a".encode(self.encoding)
         except LookupError:
             raise CorpusError(f"encoding must be the name of one. Received: {self.encoding!r}") from None
+        if self.csv_delimiter is not None and (len(self.csv_delimiter) != 1 or self.csv_delimiter in '\r\n"'):
+            raise CorpusError(
+                "csv_delimiter must be one character, and neither a line end nor a quotation mark. "
+                f"Received: {self.csv_delimiter!r}"
+            )
         if self.on_bad_text not in ON_BAD_TEXT:
             raise CorpusError(f"on_bad_text must be one of {', '.join(ON_BAD_TEXT)}. Received: {self.on_bad_text!r}")
         if not 0 <= self.max_bad_rate <= 1:

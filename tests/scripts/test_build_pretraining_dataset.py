@@ -56,6 +56,9 @@ def _error_line(done):
     [
         ([], "col_name", "text"),
         (["--csv-quotes=false"], "csv_quotes", False),
+        ([], "csv_delimiter", None),
+        (["--csv-delimiter", ";"], "csv_delimiter", ";"),
+        (["--csv-delimiter", r"\t"], "csv_delimiter", "\t"),
         (["--openwebtext"], "openwebtext", True),
         ([], "blanks_separate_docs", True),
         (["--blanks-separate-docs", "false"], "blanks_separate_docs", False),

@@ -158,6 +158,41 @@ def test_missing_column_is_an_error_with_those_there_are(tmp_path):
     assert _read(path, col_name="tweet")[0] == [["x"]]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", "§"])
+def test_fields_of_a_table_are_told_apart_by_the_delimiter_that_is_named(tmp_path, delimiter):
+    row = delimiter.join(["7", f'"Käse, 3,50 {delimiter} Brot"'])
+    path = _write(tmp_path / "a.csv", f"id{delimiter}text\n{row}\n")
+    assert _read(path, csv_delimiter=delimiter)[0] == [[f"Käse, 3,50 {delimiter} Brot"]]
+
+
+@pytest.mark.parametrize("delimiter", ["", ";;", "\n", "\r", '"'])
+def test_delimiter_that_cannot_be_one_is_an_error(delimiter):
+    with pytest.raises(CorpusError, match="csv_delimiter must be one character"):
+        SourceSettings(csv_delimiter=delimiter)
+
+
+@pytest.mark.parametrize(
+    ("header", "suffix", "remedy"),
+    [
+        ("id;text", ".csv", "';'"),
+        ("id\ttext", ".csv", r"'\\t'"),
+        ("id|text", ".csv", r"'\|'"),
+        ("id,text", ".tsv", "','"),
+    ],
+)
+def test_header_of_another_delimiter_is_an_error_that_names_it(tmp_path, header, suffix, remedy):
+    path = _write(tmp_path / f"a{suffix}", f"{header}\n1{header[2]}x\n")
+    with pytest.raises(CorpusError, match=f"no column 'text'.* only '.*try --csv-delimiter {remedy}"):
+        _read(path)
+
+
+def test_quoted_header_of_another_delimiter_is_an_error_even_where_bad_rows_are_skipped(tmp_path):
+    path = _write(tmp_path / "a.csv", '"id";"text"\n1;x\n')
+    with pytest.raises(CorpusError, match=r"a\.csv: line 1: malformed CSV: .*--csv-delimiter"):
+        _read(path, on_bad_text="skip")
+    assert _read(path, csv_delimiter=";")[0] == [["x"]]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
