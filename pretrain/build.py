@@ -24,7 +24,15 @@ from tqdm import tqdm
 
 from pretrain.build_settings import BuildError, BuildSettings, source_of
 from pretrain.corpus import CorpusError, TextRange, plan_tasks
-from pretrain.manifest import MANIFEST_NAME, Counts, is_up_to_date, read_manifest, source_entries, write_manifest
+from pretrain.manifest import (
+    MANIFEST_NAME,
+    count_entries,
+    is_up_to_date,
+    read_manifest,
+    source_entries,
+    sum_of,
+    write_manifest,
+)
 from pretrain.spills import ReadPlan, Spill, plan_reads
 
 if TYPE_CHECKING:
@@ -117,7 +125,7 @@ def _encode_task(
         tokenizer=tokenizer,
         task=number,
         seed=settings.seed,
-        max_seq_length=settings.max_seq_length,
+        packing=settings.packing,
         blanks_separate_docs=settings.blanks_separate_docs,
         source_settings=settings.source_settings,
     )
@@ -180,15 +188,10 @@ def _progress(results: Iterable[Result], done: str, total: int) -> Iterator[Resu
 def _manifest(
     settings: BuildSettings, tasks: Sequence["EncodedTask"], shard_sizes: Iterable[int], tokenizer: dict[str, Any]
 ) -> dict[str, Any]:
-    totals = {name: sum(getattr(task.counts, name) for task in tasks) for name in Counts._fields}
-    dropped = {
-        "end_of_first_segment": totals.pop("dropped_first_segments"),
-        "end_of_second_segment": totals.pop("dropped_second_segments"),
-    }
     return {
         "max_seq_length": settings.max_seq_length,
-        **totals,
-        "dropped": dropped,
+        "format": settings.format,
+        **count_entries(sum_of([task.counts for task in tasks]), settings.max_seq_length),
         "sources": source_entries([task.sources for task in tasks], lambda name: settings.name_of(Path(name))),
         "tokenizer": tokenizer,
         "seed": settings.seed,
@@ -209,8 +212,10 @@ def _report(manifest: dict[str, Any], seconds: float) -> None:
         )
     tokens_in = max(1, manifest["tokens_in"])
     logging.info(
-        "%d examples in %d files from %d documents of %d tokens (%.2f %% unknown, %.2f %% dropped) in %.1f seconds",
+        "%d examples, %.1f %% full, in %d files from %d documents of %d tokens (%.2f %% unknown, %.2f %% dropped) "
+        "in %.1f seconds",
         manifest["num_examples"],
+        100 * manifest["fill"],
         len(manifest["files"]),
         manifest["num_documents"],
         manifest["tokens_in"],

@@ -8,7 +8,9 @@ from typing import Any
 
 from electra_span.config import UserError
 from pretrain.corpus import corpus_files, matching_files
+from pretrain.documents import DOCUMENT_TAILS
 from pretrain.examples import MIN_SEQ_LENGTH
+from pretrain.packing import FORMATS, Packing
 from pretrain.sources.settings import SourceSettings
 
 
@@ -25,6 +27,8 @@ class BuildSettings:
     vocab_file: Path  # or a folder of a published tokenizer
     output_dir: Path
     max_seq_length: int = 128
+    format: str = "pairs"  # one of FORMATS
+    document_tails: str = "join"  # one of DOCUMENT_TAILS
     num_processes: int = 1
     blanks_separate_docs: bool = True
     do_lower_case: bool = True
@@ -38,8 +42,19 @@ class BuildSettings:
         for name, minimum in minima.items():
             if getattr(self, name) < minimum:
                 raise BuildError(f"{name} must be at least {minimum}. Received: {getattr(self, name)}")
+        choices = {"format": FORMATS, "document_tails": DOCUMENT_TAILS}
+        for name, values in choices.items():
+            if getattr(self, name) not in values:
+                raise BuildError(f"{name} must be one of {', '.join(values)}. Received: {getattr(self, name)!r}")
+        if self.format != "sentences" and self.document_tails != BuildSettings.document_tails:
+            raise BuildError(f"document_tails goes with the format sentences only. Received: format {self.format!r}")
         if (self.corpus_dir is None) == (not self.corpus_files):
             raise BuildError("Either corpus_dir or corpus_files must be given, and not both")
+
+    @property
+    def packing(self) -> Packing:
+        """How lines of text become examples."""
+        return Packing(self.max_seq_length, self.format, self.document_tails)
 
     @property
     def corpus(self) -> str:
@@ -78,7 +93,9 @@ def source_of(settings: BuildSettings, files: Sequence[Path]) -> dict[str, Any]:
         listing.update(f"{settings.name_of(path)}\0{size}\0".encode(errors="surrogateescape"))
         num_bytes += size
     names = ("max_seq_length", "blanks_separate_docs", "do_lower_case", "do_strip_accents", "num_out_files", "seed")
-    told, default = dataclasses.asdict(settings.source_settings), dataclasses.asdict(SourceSettings())
+    optional = {name: getattr(BuildSettings, name) for name in ("format", "document_tails")}
+    default = {**optional, **dataclasses.asdict(SourceSettings())}
+    told = {name: getattr(settings, name) for name in optional} | dataclasses.asdict(settings.source_settings)
     return {
         "corpus_files": len(files),
         "corpus_bytes": num_bytes,

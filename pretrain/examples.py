@@ -34,9 +34,9 @@ class LineAssignment(NamedTuple):
 
 
 class PackedExamples(NamedTuple):
-    """Examples `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`."""
+    """Examples `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`; those of one segment may have [SEP]s in it."""
 
-    input_ids: np.ndarray  # int32 [num_examples, L], padded with 0
+    input_ids: np.ndarray  # int32 [num_examples, L], padded with [PAD]
     first_lengths: np.ndarray  # int32 [num_examples], positions of segment 0, its [CLS] and [SEP] included
     lengths: np.ndarray  # int32 [num_examples], positions that are not padding
 
@@ -118,6 +118,7 @@ def pack_examples(
     max_seq_length: int,
     cls_id: int,
     sep_id: int,
+    pad_id: int,
 ) -> tuple[PackedExamples, DroppedTokens]:
     """Returns the examples, each segment cut to the room there is, and what was cut off.
 
@@ -131,6 +132,7 @@ def pack_examples(
         max_seq_length: L.
         cls_id: the id of [CLS].
         sep_id: the id of [SEP].
+        pad_id: the id of [PAD].
     """
     num_examples, num_lines = len(assignment.example_ends), len(assignment.segments)
     line_lengths = np.diff(row_splits)[:num_lines]
@@ -140,9 +142,9 @@ def pack_examples(
 
     wanted = np.bincount(segment_of_line, line_lengths, minlength=2 * num_examples).astype(np.int64)
     kept = _kept_tokens(wanted.reshape(num_examples, 2), max_seq_length)  # [num_examples, 2]
-    examples, segment_starts = _empty_examples(kept, max_seq_length, cls_id, sep_id)
+    examples, segment_starts = _empty_examples(kept, max_seq_length, cls_id, sep_id, pad_id)
     offsets = _offsets_in_segments(segment_of_line, line_lengths)
-    _copy_runs(
+    copy_runs(
         ids,
         row_splits[:num_lines],
         examples.input_ids.reshape(-1),
@@ -160,7 +162,7 @@ def _kept_tokens(wanted: np.ndarray, max_seq_length: int) -> np.ndarray:
 
 
 def _empty_examples(
-    kept: np.ndarray, max_seq_length: int, cls_id: int, sep_id: int
+    kept: np.ndarray, max_seq_length: int, cls_id: int, sep_id: int, pad_id: int
 ) -> tuple[PackedExamples, np.ndarray]:
     """Returns examples with special tokens only, and where the segments' text goes, int64 [num_examples, 2].
 
@@ -169,12 +171,14 @@ def _empty_examples(
         max_seq_length: L.
         cls_id: the id of [CLS].
         sep_id: the id of [SEP].
+        pad_id: the id of [PAD].
     """
     num_examples = len(kept)
     first_lengths = kept[:, 0] + 2
     lengths = first_lengths + kept[:, 1] + (kept[:, 1] > 0)
     rows = np.arange(num_examples)
-    input_ids = np.zeros((num_examples, max_seq_length), np.int32)
+    # Deviation: the original pads with 0, whatever that is in the vocabulary.
+    input_ids = np.full((num_examples, max_seq_length), pad_id, np.int32)
     input_ids[:, 0] = cls_id
     input_ids[rows, first_lengths - 1] = sep_id
     input_ids[rows, lengths - 1] = sep_id
@@ -194,7 +198,7 @@ def _offsets_in_segments(segment_of_line: np.ndarray, line_lengths: np.ndarray) 
     return offsets
 
 
-def _copy_runs(
+def copy_runs(
     source: np.ndarray, source_starts: np.ndarray, target: np.ndarray, target_starts: np.ndarray, counts: np.ndarray
 ) -> None:
     """Copies counts[i] values from source_starts[i] on to target_starts[i] on, for all i at once."""

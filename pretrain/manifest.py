@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from electra_span.config import UserError
 from pretrain.sources.settings import SourceCounts
@@ -16,7 +16,8 @@ MANIFEST_NAME = "manifest.json"
 FORMAT_VERSION = 1
 
 
-class Counts(NamedTuple):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Counts:
     """What became of some text, in documents, examples and tokens; tokens in are those out and those dropped."""
 
     num_documents: int
@@ -25,8 +26,27 @@ class Counts(NamedTuple):
     tokens_out: int
     special_tokens: int  # [CLS] and [SEP], not among tokens_out
     unknown_tokens: int  # [UNK] among tokens_in
-    dropped_first_segments: int  # cut off the ends of segments for which there was no room
-    dropped_second_segments: int
+    dropped: Mapping[str, int]  # tokens that are in no example, by reason
+
+
+def sum_of(counts: Iterable[Counts]) -> Counts:
+    """Returns what became of several texts in all."""
+    entries = [dataclasses.asdict(each) for each in counts]
+    dropped = [entry.pop("dropped") for entry in entries]
+    reasons = dict.fromkeys(reason for each in dropped for reason in each)
+    return Counts(
+        **{name: sum(entry[name] for entry in entries) for name in entries[0]},
+        dropped={reason: sum(each.get(reason, 0) for each in dropped) for reason in reasons},
+    )
+
+
+def count_entries(counts: Counts, max_seq_length: int) -> dict[str, Any]:
+    """Returns the counts of a whole build, and `fill`: the share of the examples' positions that are not padding."""
+    entries = dataclasses.asdict(counts)
+    dropped = entries.pop("dropped")
+    num_positions = counts.num_examples * max_seq_length
+    fill = (counts.tokens_out + counts.special_tokens) / max(1, num_positions)
+    return {**entries, "fill": round(fill, 4), "dropped": dropped}
 
 
 class ManifestError(UserError):

@@ -14,8 +14,9 @@ import numpy as np
 
 from electra_span.tokenization import Tokenizer, load_tokenizer
 from pretrain.corpus import Documents, TextRange, read_batches
-from pretrain.examples import PackedExamples, assign_lines, pack_examples
-from pretrain.manifest import Counts
+from pretrain.examples import PackedExamples
+from pretrain.manifest import Counts, sum_of
+from pretrain.packing import Packing, pack
 from pretrain.records import write_records
 from pretrain.sources.settings import SourceCounts, SourceSettings
 from pretrain.spills import ReadPlan, Spill, read_slots, write_spill
@@ -51,7 +52,7 @@ def encode_task(
     tokenizer: Tokenizer,
     task: int,
     seed: int,
-    max_seq_length: int,
+    packing: Packing,
     blanks_separate_docs: bool,
     source_settings: SourceSettings | None = None,
 ) -> EncodedTask:
@@ -63,7 +64,7 @@ def encode_task(
         tokenizer: cuts lines into ids.
         task: the number of the task.
         seed: of the whole build.
-        max_seq_length: positions of an example.
+        packing: the format of the examples.
         blanks_separate_docs: whether a blank line ends a document.
         source_settings: how the ranges' files are read.
     """
@@ -73,10 +74,10 @@ def encode_task(
     for batch, documents in enumerate(batches):
         stream = (task, batch) if batch else (task,)
         file = spill_file.with_name(f"{spill_file.name}-{batch}") if batch else spill_file
-        batch_counts, spill = _encode_batch(documents, file, tokenizer, stream, seed, max_seq_length)
+        batch_counts, spill = _encode_batch(documents, file, tokenizer, stream, seed, packing)
         counts.append(batch_counts)
         spills.append(spill)
-    return EncodedTask(Counts(*map(sum, zip(*counts, strict=True))), spills, sources)
+    return EncodedTask(sum_of(counts), spills, sources)
 
 
 def _encode_batch(
@@ -85,35 +86,23 @@ def _encode_batch(
     tokenizer: Tokenizer,
     stream: Sequence[int],
     seed: int,
-    max_seq_length: int,
+    packing: Packing,
 ) -> tuple[Counts, Spill]:
     """Returns what became of some text, and where its examples are, with random numbers of their own stream."""
-    ids, row_splits = tokenizer.encode_flat(documents.lines)
+    lines = tokenizer.encode_flat(documents.lines)
     draws = random.Random(" ".join(map(str, (seed, *stream))))
-    assignment = assign_lines(
-        np.diff(row_splits).tolist(), documents.document_ends, max_seq_length=max_seq_length, draws=draws
-    )
-    examples, dropped = pack_examples(
-        ids,
-        row_splits,
-        assignment,
-        max_seq_length=max_seq_length,
-        cls_id=tokenizer.cls_id,
-        sep_id=tokenizer.sep_id,
-    )
+    examples, dropped = pack(lines, documents.document_ends, packing, tokenizer=tokenizer, draws=draws)
     generator = np.random.default_rng([_TEXT_STREAM, seed, *stream])
     spill = write_spill(spill_file, examples, vocab_size=tokenizer.vocab_size, generator=generator)
-    num_second_segments = int(np.count_nonzero(examples.lengths > examples.first_lengths))
-    special_tokens = 2 * spill.num_rows + num_second_segments
+    special_tokens = spill.num_rows + int(np.count_nonzero(examples.input_ids == tokenizer.sep_id))
     counts = Counts(
         num_documents=len(documents.document_ends),
         num_examples=spill.num_rows,
-        tokens_in=len(ids),
+        tokens_in=len(lines.ids),
         tokens_out=int(examples.lengths.sum()) - special_tokens,
         special_tokens=special_tokens,
-        unknown_tokens=int(np.count_nonzero(ids == tokenizer.unk_id)),
-        dropped_first_segments=dropped.first_segments,
-        dropped_second_segments=dropped.second_segments,
+        unknown_tokens=int(np.count_nonzero(lines.ids == tokenizer.unk_id)),
+        dropped=dropped,
     )
     return counts, spill
 

@@ -8,6 +8,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from pretrain.build import BuildSettings, build_dataset
+from pretrain.documents import DOCUMENT_TAILS
+from pretrain.packing import FORMATS
 from pretrain.sources.flags import add_corpus_flags, source_settings
 
 
@@ -33,6 +35,21 @@ def make_parser() -> argparse.ArgumentParser:
     for name, meaning in numbers.items():
         default = getattr(BuildSettings, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=meaning)
+    choices = {
+        "format": (
+            FORMATS,
+            "pairs: one or two segments of whole lines, as the original's; sentences: one segment of the "
+            "next tokens of a document, full; rows: one segment, the first tokens of each document",
+        ),
+        "document_tails": (
+            DOCUMENT_TAILS,
+            "sentences: whether the last tokens of several documents share an example, "
+            "have one of their own, or are left out",
+        ),
+    }
+    for name, (values, meaning) in choices.items():
+        default = getattr(BuildSettings, name)
+        parser.add_argument(f"--{name.replace('_', '-')}", choices=values, default=default, help=meaning)
     switches = (
         ("blanks_separate_docs", "whether a blank line ends a document", None),
         ("do_lower_case", "whether to lower-case text", "--no-lower-case"),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from electra_span.tokenization import load_tokenizer
 from pretrain.examples import MIN_SEQ_LENGTH, assign_lines, pack_examples
 
-CLS_ID, SEP_ID = 1, 2
-FIRST_TOKEN_ID = 3
+CLS_ID, SEP_ID, PAD_ID = 1, 2, 3
+FIRST_TOKEN_ID = 4
 
 
 class RecordedDraws:
@@ -37,7 +37,13 @@ def _pack(line_lengths, document_ends, max_seq_length, draws):
     row_splits = np.cumsum([0, *line_lengths])
     ids = np.arange(FIRST_TOKEN_ID, FIRST_TOKEN_ID + row_splits[-1], dtype=np.int32)
     examples, dropped = pack_examples(
-        ids, row_splits, assignment, max_seq_length=max_seq_length, cls_id=CLS_ID, sep_id=SEP_ID
+        ids,
+        row_splits,
+        assignment,
+        max_seq_length=max_seq_length,
+        cls_id=CLS_ID,
+        sep_id=SEP_ID,
+        pad_id=PAD_ID,
     )
     return assignment, examples, dropped
 
@@ -80,6 +86,7 @@ def test_recorded_runs_of_the_original_are_reproduced(golden, shared_data):
             max_seq_length=max_length,
             cls_id=tokenizer.cls_id,
             sep_id=tokenizer.sep_id,
+            pad_id=tokenizer.pad_id,
         )
         num_left_over = len(examples.lengths) - run["n_examples"]
         assert _rows(examples)[: run["n_examples"]] == _golden_rows(run)
@@ -99,7 +106,13 @@ def test_draws_come_in_the_original_order_from_pythons_generator(golden, shared_
     ids, row_splits = tokenizer.encode_flat(texts)
     assignment = assign_lines(np.diff(row_splits).tolist(), document_ends, max_seq_length=64, draws=random.Random(seed))
     examples, _ = pack_examples(
-        ids, row_splits, assignment, max_seq_length=64, cls_id=tokenizer.cls_id, sep_id=tokenizer.sep_id
+        ids,
+        row_splits,
+        assignment,
+        max_seq_length=64,
+        cls_id=tokenizer.cls_id,
+        sep_id=tokenizer.sep_id,
+        pad_id=tokenizer.pad_id,
     )
     assert _rows(examples) == _golden_rows(run)
 
@@ -124,8 +137,8 @@ def test_examples_are_well_formed(corpus):
         assert np.flatnonzero(ids == CLS_ID).tolist() == [0]
         assert np.flatnonzero(ids == SEP_ID).tolist() == sorted({first_length - 1, length - 1})
         assert length == first_length or length >= first_length + 2
-        assert (ids[:length] > 0).all()
-        assert (ids[length:] == 0).all()
+        assert (ids[:length] != PAD_ID).all()
+        assert (ids[length:] == PAD_ID).all()
 
 
 @settings(deadline=None)

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
 from pretrain.corpus import TextRange
+from pretrain.packing import Packing
 from pretrain.records import parse_records
 from pretrain.shards import encode_task, write_shards
 from pretrain.spills import ReadPlan, read_slots
@@ -23,7 +24,7 @@ def _encode(folder, tokenizer, text, *, task=0, seed=0, max_seq_length=16):
         tokenizer=tokenizer,
         task=task,
         seed=seed,
-        max_seq_length=max_seq_length,
+        packing=Packing(max_seq_length),
         blanks_separate_docs=True,
     )
 
@@ -41,8 +42,9 @@ def test_counts_tell_what_became_of_every_token(tmp_path, tokenizer):
     assert counts.num_examples == spill.num_rows == len(examples.lengths)
     assert counts.special_tokens == np.isin(examples.input_ids, special).sum()
     assert counts.tokens_out == examples.lengths.sum() - counts.special_tokens
-    assert counts.dropped_first_segments + counts.dropped_second_segments > 0
-    assert counts.tokens_in == counts.tokens_out + counts.dropped_first_segments + counts.dropped_second_segments
+    assert list(counts.dropped) == ["end_of_first_segment", "end_of_second_segment"]
+    assert sum(counts.dropped.values()) > 0
+    assert counts.tokens_in == counts.tokens_out + sum(counts.dropped.values())
 
 
 def test_tasks_of_the_same_text_draw_differently(tmp_path, tokenizer):
