@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from electra_span.tokenization import load_tokenizer
+from pretrain.corpus import CorpusError
 from scripts import create_vocab
 
 SCRIPT = pathlib.Path(create_vocab.__file__)
@@ -165,6 +166,7 @@ def test_special_tokens_are_added_to_word_pieces_once(tmp_path):
         (["--corpus-dir", "a", "--vocab-file", "b", "--output-dir", "c"], "one of them"),
         (["--vocab-file", "a"], "learning needs --corpus-dir"),
         (["--corpus-dir", "a"], "learning needs --vocab-file or --output-dir"),
+        (["--preview"], "--preview needs --corpus-dir"),
     ],
 )
 def test_flags_that_do_not_go_together_are_refused(flags, message):
@@ -216,16 +218,6 @@ def test_only_word_pieces_go_into_one_vocabulary_file(tmp_path, corpus):
         _main("--corpus-dir", corpus, "--vocab-file", tmp_path / "vocab.txt", "--tokenizer-type", "bpe")
 
 
-@pytest.mark.parametrize(("max_lines", "used"), [(None, 10), (10, 10), (50, 10), (3, 3), (1, 1)])
-def test_a_sample_is_spread_over_the_corpus_and_the_same_each_time(max_lines, used):
-    lines = create_vocab.Lines(lambda: iter(map(str, range(10))), max_lines)
-    sample = list(lines)
-    assert list(lines) == sample
-    assert (lines.num_lines, lines.num_used, len(sample)) == (10, used, used)
-    if used == 3:
-        assert sample == ["3", "6", "9"]
-
-
 def test_a_sample_is_what_is_learned_from(tmp_path, corpus):
     result = _run("--corpus-dir", corpus, "--output-dir", tmp_path / "made", "--max-sentences", 4, "--vocab-size", 60)
     assert result.returncode == 0, result.stderr
@@ -239,3 +231,15 @@ def test_a_vocabulary_is_learned_from_the_column_of_a_table(tmp_path):
     tokens = vocab_file.read_text(encoding="utf-8").split("\n")
     assert {"bird", "sings"} <= set(tokens)
     assert "x" not in tokens
+
+
+def test_a_preview_shows_how_the_flags_have_the_text_read_and_learns_nothing(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("id;text\n1;Käse\n", encoding="latin-1")
+    flags = ("--preview", "--corpus-files", tmp_path / "a.csv", "--csv-delimiter", ";")
+    _main(*flags, "--encoding", "latin-1", "--output-dir", tmp_path / "made")
+    assert f"first text of {tmp_path / 'a.csv'}: Käse\n" in capsys.readouterr().out
+    assert not (tmp_path / "made").exists()
+    with pytest.raises(CorpusError, match="not UTF-8 at byte 11"):
+        _main(*flags)
+    with pytest.raises(create_vocab.OptionError, match="bpe has no --character-coverage"):
+        _main(*flags, "--tokenizer-type", "bpe", "--character-coverage", "0.99")
