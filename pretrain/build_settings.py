@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pretrain.documents import DOCUMENT_TAILS
 from pretrain.examples import MIN_SEQ_LENGTH
 from pretrain.packing import FORMATS, Packing
 from pretrain.sources.settings import SourceSettings
+
+RUNNERS = ("local", "beam")
 
 
 class BuildError(UserError):
@@ -30,6 +33,8 @@ class BuildSettings:
     format: str = "pairs"  # one of FORMATS
     document_tails: str = "join"  # one of DOCUMENT_TAILS
     num_processes: int = 1
+    runner: str = "local"  # or beam, told by
+    beam_options: str = ""  # those of Beam, as on its command line
     blanks_separate_docs: bool = True
     do_lower_case: bool = True
     do_strip_accents: bool = True  # of lower-cased text
@@ -42,12 +47,14 @@ class BuildSettings:
         for name, minimum in minima.items():
             if getattr(self, name) < minimum:
                 raise BuildError(f"{name} must be at least {minimum}. Received: {getattr(self, name)}")
-        choices = {"format": FORMATS, "document_tails": DOCUMENT_TAILS}
+        choices = {"format": FORMATS, "document_tails": DOCUMENT_TAILS, "runner": RUNNERS}
         for name, values in choices.items():
             if getattr(self, name) not in values:
                 raise BuildError(f"{name} must be one of {', '.join(values)}. Received: {getattr(self, name)!r}")
         if self.format != "sentences" and self.document_tails != BuildSettings.document_tails:
             raise BuildError(f"document_tails goes with the format sentences only. Received: format {self.format!r}")
+        if self.runner != "beam" and self.beam_options:
+            raise BuildError(f"beam_options go with the runner beam only. Received: runner {self.runner!r}")
         if (self.corpus_dir is None) == (not self.corpus_files):
             raise BuildError("Either corpus_dir or corpus_files must be given, and not both")
 
@@ -55,6 +62,12 @@ class BuildSettings:
     def packing(self) -> Packing:
         """How lines of text become examples."""
         return Packing(self.max_seq_length, self.format, self.document_tails)
+
+    @property
+    def beam_arguments(self) -> list[str]:
+        """The options of Beam; where nothing is said, num_processes of this machine."""
+        here = ["--runner=DirectRunner", "--direct_running_mode=multi_processing"]
+        return shlex.split(self.beam_options) or [*here, f"--direct_num_workers={self.num_processes}"]
 
     @property
     def corpus(self) -> str:

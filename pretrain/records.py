@@ -18,6 +18,7 @@ from electra_span.config import UserError
 from electra_span.tokenization import Tokenizer
 from pretrain.examples import PackedExamples
 from pretrain.manifest import read_manifest
+from pretrain.workspace import whole_file
 
 __all__ = [
     "RecordError",
@@ -114,7 +115,7 @@ def write_records(path: Path, batches: Iterable[PackedExamples]) -> int:
     """
     num_records = 0
     try:
-        with tf.io.TFRecordWriter(str(path)) as writer:
+        with whole_file(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
             for examples in batches:
                 records = serialize(examples)
                 for record in records:
@@ -158,6 +159,14 @@ def input_files(patterns: str) -> list[str]:
 def _shard_order(file: str) -> tuple[str, int, str]:
     number = _SHARD_NUMBER.search(file)
     return (file[: number.start()], int(number[1]), file) if number else (file, 0, file)
+
+
+def holds_records(file: Path, num_records: int) -> bool:
+    """Returns whether a file is there and holds so many records, none of them damaged."""
+    if not file.is_file():
+        return False
+    num_found, num_bytes = _readable(tf.data.TFRecordDataset(str(file)), _READ_BATCH)
+    return num_found == num_records and num_bytes == file.stat().st_size
 
 
 def find_corruption(files: Sequence[str]) -> str | None:

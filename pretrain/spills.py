@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrain.examples import PackedExamples
+from pretrain.workspace import whole_file
 
 MAX_READ_BYTES = 1 << 25
 
@@ -34,7 +35,8 @@ def write_spill(path: Path, examples: PackedExamples, *, vocab_size: int, genera
     num_rows, max_seq_length = examples.input_ids.shape
     number_type = np.min_scalar_type(max(vocab_size, max_seq_length))
     rows = np.column_stack([examples.first_lengths, examples.lengths, examples.input_ids]).astype(number_type)
-    path.write_bytes(rows[generator.permutation(num_rows)].tobytes())
+    with whole_file(path) as partial:
+        partial.write_bytes(rows[generator.permutation(num_rows)].tobytes())
     phase = int(generator.integers(1 << 32))
     return Spill(path, num_rows, _NUM_LENGTHS + max_seq_length, number_type.name, phase)
 
@@ -55,6 +57,17 @@ def plan_reads(spills: Sequence[Spill], num_shards: int) -> ReadPlan:
     return ReadPlan(num_shards, max(1, shards_per_read), parts_per_shard=1 + shard_bytes // MAX_READ_BYTES)
 
 
+def slot_sizes(spills: Sequence[Spill], num_slots: int) -> np.ndarray:
+    """Returns the number of rows of each slot, int64 [num_slots]."""
+    edges = np.arange(num_slots + 1)
+    return sum((np.diff(_starts(spill, edges, num_slots)) for spill in spills), np.zeros(num_slots, np.int64))
+
+
+def _starts(spill: Spill, slots: np.ndarray, num_slots: int) -> np.ndarray:
+    """Returns which row of a spill is the first one of each of some slots."""
+    return (spill.num_rows * slots + spill.phase % num_slots) // num_slots
+
+
 def read_slots(
     spills: Sequence[Spill], slots: range, num_slots: int, generator: np.random.Generator
 ) -> list[PackedExamples]:
@@ -69,7 +82,7 @@ def read_slots(
     edges = np.arange(slots.start, slots.stop + 1)
     blocks, slot_of_row = [], []
     for spill in spills:
-        starts = (spill.num_rows * edges + spill.phase % num_slots) // num_slots
+        starts = _starts(spill, edges, num_slots)
         blocks.append(_read_rows(spill, int(starts[0]), int(starts[-1])))
         slot_of_row.append(np.repeat(np.arange(len(slots)), np.diff(starts)))
     slot_of_every_row = np.concatenate(slot_of_row)

@@ -8,6 +8,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from pretrain.build import BuildSettings, build_dataset
+from pretrain.build_settings import RUNNERS
 from pretrain.documents import DOCUMENT_TAILS
 from pretrain.packing import FORMATS
 from pretrain.sources.flags import add_corpus_flags, source_settings
@@ -36,6 +37,7 @@ def make_parser() -> argparse.ArgumentParser:
         default = getattr(BuildSettings, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=meaning)
     choices = {
+        "runner": (RUNNERS, "what shares the work: processes of this machine, or Apache Beam (docs/scaling.md)"),
         "format": (
             FORMATS,
             "pairs: one or two segments of whole lines, as the original's; sentences: one segment of the "
@@ -50,6 +52,13 @@ def make_parser() -> argparse.ArgumentParser:
     for name, (values, meaning) in choices.items():
         default = getattr(BuildSettings, name)
         parser.add_argument(f"--{name.replace('_', '-')}", choices=values, default=default, help=meaning)
+    parser.add_argument(
+        "--beam-options",
+        default=BuildSettings.beam_options,
+        metavar="OPTIONS",
+        help="those of Beam's runner, as '--runner=FlinkRunner --flink_master=HOST:8081'; "
+        "if empty, num-processes of this machine",
+    )
     switches = (
         ("blanks_separate_docs", "whether a blank line ends a document", None),
         ("do_lower_case", "whether to lower-case text", "--no-lower-case"),
