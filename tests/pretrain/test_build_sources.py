@@ -1,14 +1,6 @@
 """Builds from sources of every kind."""
 
-import bz2
-import csv
 import gzip
-import html
-import io
-import json
-import lzma
-import random
-import tarfile
 
 import numpy as np
 import pytest
@@ -21,91 +13,9 @@ from pretrain.corpus import CorpusError
 from pretrain.manifest import ManifestError
 from pretrain.records import input_files, parse_records
 from pretrain.sources.settings import SourceSettings
+from tests.pretrain.source_forms import DOCUMENTS, FORMS, JSON_LINES, PLAIN, TEXTS, table, tar
 
 MAX_SEQ_LENGTH = 24
-
-
-def _documents():
-    """Returns documents, each a list of lines."""
-    draws = random.Random(0)
-    words = ["ab", "cde", "f,g", '"hi"', "x<y&z", "ünï", "計画", "k\tl"]
-    return [[" ".join(draws.choices(words, k=draws.randint(1, 9))) for _ in range(n % 7 + 1)] for n in range(60)]
-
-
-DOCUMENTS = _documents()
-PLAIN = "\n\n".join("\n".join(lines) for lines in DOCUMENTS).encode()
-ROWS = [{"id": number, "text": "\n".join(lines)} for number, lines in enumerate(DOCUMENTS)]
-
-
-def _table(delimiter=",", line_end="\r\n"):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, ["id", "text"], delimiter=delimiter, lineterminator=line_end)
-    writer.writeheader()
-    writer.writerows(ROWS)
-    return text.getvalue().encode()
-
-
-def _tar(members, mode="w"):
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode=mode) as archive:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return file.getvalue()
-
-
-TEXTS = [(f"{number:03}.txt", "\n".join(lines).encode()) for number, lines in enumerate(DOCUMENTS)]
-JSON_LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
-WIKI = "".join(
-    f'<doc id="{n}" url="" title="T&amp;C">\nT&amp;C\n\n{html.escape(chr(10).join(lines), quote=False)}\n</doc>\n'
-    for n, lines in enumerate(DOCUMENTS)
-).encode()
-
-
-def _zstd(content):
-    return pytest.importorskip("zstandard").compress(content)
-
-
-def _parquet():
-    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    file = io.BytesIO()
-    table = {"id": [row["id"] for row in ROWS], "text": [row["text"] for row in ROWS]}
-    parquet.write_table(pyarrow.table(table), file)
-    return file.getvalue()
-
-
-# Name of the file, how it is told in the manifest, what it holds, and what is said of it.
-FORMS = [
-    ("a.txt", "text", lambda: PLAIN, {}),
-    ("no_suffix", "text", lambda: PLAIN.replace(b"\n", b"\r\n"), {}),
-    ("bom.txt", "text", lambda: b"\xef\xbb\xbf" + PLAIN, {}),
-    ("utf16.txt", "text", lambda: PLAIN.decode().encode("utf-16"), {"encoding": "utf-16"}),
-    ("a.txt.gz", "text+gzip", lambda: gzip.compress(PLAIN), {}),
-    ("a.txt.xz", "text+xz", lambda: lzma.compress(PLAIN), {}),
-    ("a.bz2", "text+bzip2", lambda: bz2.compress(PLAIN), {}),
-    ("a.zst", "text+zstd", lambda: _zstd(PLAIN), {}),
-    ("wiki_00", "wikiextractor", lambda: WIKI, {}),
-    ("wiki_00.bz2", "wikiextractor+bzip2", lambda: bz2.compress(WIKI), {}),
-    ("a.jsonl", "json_lines", lambda: JSON_LINES, {}),
-    ("a.jsonl.zst", "json_lines+zstd", lambda: _zstd(JSON_LINES), {}),
-    ("a.json", "json_array", lambda: json.dumps(ROWS, indent=1, ensure_ascii=False).encode(), {}),
-    ("a.json.gz", "json_array+gzip", lambda: gzip.compress(json.dumps(ROWS).encode()), {}),
-    ("a.csv", "csv", _table, {}),
-    ("b.csv", "csv", lambda: _table(line_end="\n").replace(b"id,text", b"id,body"), {"col_name": "body"}),
-    ("a.csv.xz", "csv+xz", lambda: lzma.compress(_table()), {}),
-    ("a.tsv", "tsv", lambda: _table("\t"), {}),
-    ("a.parquet", "parquet", _parquet, {}),
-    ("a.tar", "tar", lambda: _tar(TEXTS), {}),
-    ("a.tgz", "tar+gzip", lambda: _tar(TEXTS, "w:gz"), {}),
-    ("tables.tar", "tar", lambda: _tar([("a/rows.csv", _table())]), {}),
-    (
-        "openwebtext.tar",
-        "tar",
-        lambda: _tar([(f"{n}.xz", _tar(TEXTS[n * 30 : n * 30 + 30], "w:xz")) for n in range(2)]),
-        {"openwebtext": True},
-    ),
-]
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +72,7 @@ def _check_tokens(manifest, folder, tokenizer):
 
 
 def _mixed_corpus(folder):
-    contents = {"a.csv": _table(), "b.jsonl": JSON_LINES * 3, "c.tar": _tar(TEXTS), "d.gz": gzip.compress(PLAIN)}
+    contents = {"a.csv": table(), "b.jsonl": JSON_LINES * 3, "c.tar": tar(TEXTS), "d.gz": gzip.compress(PLAIN)}
     _write_corpus(folder, contents | {"e.txt": PLAIN})
 
 

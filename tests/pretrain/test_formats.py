@@ -1,0 +1,106 @@
+"""Builds in the formats of single segments."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+
+import pytest
+
+from electra_span.config import UserError
+from pretrain import build
+from pretrain.build import BuildError, BuildSettings, build_dataset
+from pretrain.build_settings import source_of
+from pretrain.manifest import ManifestError
+from tests.pretrain.source_forms import DOCUMENTS
+
+
+@pytest.fixture
+def settings(tmp_path, letter_vocab):
+    """A corpus of two files and about nine tasks."""
+    (tmp_path / "corpus").mkdir()
+    text = "\n\n".join("\n".join(lines) for lines in DOCUMENTS)
+    (tmp_path / "corpus" / "a.txt").write_text(text * 5, encoding="utf-8")
+    (tmp_path / "corpus" / "b.jsonl").write_text(
+        "".join(json.dumps({"text": "\n".join(lines)}) + "\n" for lines in DOCUMENTS), encoding="utf-8"
+    )
+    told = {"corpus_dir": tmp_path / "corpus", "vocab_file": letter_vocab, "output_dir": tmp_path / "records"}
+    return BuildSettings(**told, max_seq_length=29, num_out_files=3, seed=1)
+
+
+def _records(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+
+
+@contextlib.contextmanager
+def _backwards(_settings, _folder):
+    """Yields what does all pieces of a step in this process, the last one first."""
+
+    def run(step, pieces, **_amounts):
+        for piece in reversed(pieces):
+            step(piece)
+
+    yield run
+
+
+@pytest.mark.parametrize("example_format", ["sentences", "rows"])
+def test_records_follow_the_seed_and_not_the_order_of_the_work(tmp_path, settings, monkeypatch, example_format):
+    monkeypatch.setattr(build, "_MIN_TASK_BYTES", 10_000)
+    settings = dataclasses.replace(settings, format=example_format)
+    manifest = build_dataset(settings)
+    expected = _records(settings.output_dir)
+    assert manifest["num_documents"] > 5 * len(DOCUMENTS)
+    assert len(expected) == 3
+    build_dataset(dataclasses.replace(settings, output_dir=tmp_path / "other", seed=2))
+    assert _records(tmp_path / "other") != expected
+    monkeypatch.setattr(build, "_runner", _backwards)
+    build_dataset(dataclasses.replace(settings, output_dir=tmp_path / "backwards"))
+    assert _records(tmp_path / "backwards") == expected
+
+
+def test_full_examples_are_the_same_from_two_processes(tmp_path, settings, monkeypatch):
+    monkeypatch.setattr(build, "_MIN_TASK_BYTES", 10_000)
+    for name, num_processes in (("one", 1), ("two", 2)):
+        changes = {"format": "sentences", "output_dir": tmp_path / name, "num_processes": num_processes}
+        build_dataset(dataclasses.replace(settings, **changes))
+    assert _records(tmp_path / "one") == _records(tmp_path / "two")
+
+
+def test_log_says_how_full_the_examples_are(settings, caplog):
+    with caplog.at_level(logging.INFO):
+        manifest = build_dataset(dataclasses.replace(settings, format="sentences"))
+    assert f"{manifest['num_examples']} examples, {100 * manifest['fill']:.1f} % full" in caplog.text
+
+
+def test_examples_of_real_text_are_full(settings, shared_data):
+    changes = {"corpus_dir": shared_data / "corpus" / "wikitext-2", "vocab_file": shared_data / "vocab" / "vocab.txt"}
+    settings = dataclasses.replace(settings, **changes, format="sentences", max_seq_length=128)
+    manifest = build_dataset(settings)
+    assert manifest["fill"] > 0.98
+    assert manifest["tokens_out"] == manifest["tokens_in"] > 400_000
+
+
+def test_formats_are_told_apart_and_the_original_s_is_not_named_in_the_source(settings):
+    files = settings.find_files()
+    source = source_of(settings, files)
+    assert not {"format", "document_tails"} & source.keys()
+    build_dataset(dataclasses.replace(settings, format="sentences", document_tails="keep"))
+    for change, named in (({}, "document_tails 'keep', now None"), ({"document_tails": "drop"}, "'keep', now 'drop'")):
+        with pytest.raises(ManifestError, match=named):
+            build_dataset(dataclasses.replace(settings, format="sentences", **change))
+    with pytest.raises(ManifestError, match="format 'sentences', now None"):
+        build_dataset(settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format": "pair"}, "format must be one of pairs, sentences, rows. Received: 'pair'"),
+        ({"format": "sentences", "document_tails": "cut"}, "document_tails must be one of join, keep, drop"),
+        ({"format": "rows", "document_tails": "drop"}, "goes with the format sentences only. Received: format 'rows'"),
+    ],
+)
+def test_impossible_formats_are_errors_that_name_the_possible_ones(settings, change, message):
+    with pytest.raises(BuildError, match=message) as error:
+        dataclasses.replace(settings, **change)
+    assert isinstance(error.value, UserError)
