@@ -13,7 +13,7 @@ import tensorflow as tf
 import tokenizers
 from tokenizers import decoders
 
-from electra_span.tokenization import base, bpe_files
+from electra_span.tokenization import base, bpe_files, bpe_parts
 from electra_span.tokenization.vocabulary import VocabularyError
 
 
@@ -34,8 +34,8 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
             config: a tokenizer_config.json that may name the special tokens.
 
         Raises:
-            VocabularyError: for an empty or repeated token, a missing special token, a merge of what are no tokens, or
-                a special token that a text can have.
+            VocabularyError: for an empty or repeated token, a missing special token, a merge of what are no tokens, a
+                special token that a text can have, or a part before the algorithm that cannot be.
         """
         super().__init__(description.vocabulary, config)
         others = [token for token in description.other_special_tokens if token not in self.special_tokens]
@@ -45,6 +45,9 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
             other_special_tokens=others,
         )
         _check_merges(self.description)
+        bpe_parts.check_parts(
+            self.description.normalizer, self.description.pre_tokenizer, self.description.added_tokens
+        )
         self._ids = {token: token_id for token_id, token in enumerate(self.vocabulary)}
         self._backend = self._build()
         self._decoder = decoders.ByteLevel()
@@ -148,10 +151,7 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
     def _build(self) -> tokenizers.Tokenizer:
         """Returns the library's tokenizer, which finds no special token in a text."""
         content = bpe_files.tokenizer_json(self.description, unk_token=self.special_tokens.unk, special_tokens=())
-        try:
-            return tokenizers.Tokenizer.from_str(json.dumps(content))
-        except Exception as error:  # the library raises nothing narrower
-            raise VocabularyError(f"no byte-level BPE tokenizer can be built: {error}") from error
+        return tokenizers.Tokenizer.from_str(json.dumps(content))
 
 
 def _check_merges(description: bpe_files.BpeDescription) -> None:

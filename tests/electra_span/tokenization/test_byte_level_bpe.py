@@ -176,6 +176,25 @@ def test_a_saved_tokenizer_is_loaded_as_it_was(tmp_path):
     assert (config["mask_token"], config["model_max_length"]) == ("<mask>", 128)
 
 
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
+NUMBERS = {"type": "Split", "pattern": {"Regex": r"\p{N}{1,3}"}, "behavior": "Isolated", "invert": False}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [NUMBERS, BYTE_LEVEL]}, "normalizer": {"type": "NFC"}},
+        {"pre_tokenizer": {"type": "Sequence", "pretokenizers": [{"type": "Punctuation"}, BYTE_LEVEL]}},
+        {"pre_tokenizer": {**BYTE_LEVEL, "use_regex": False}, "normalizer": {"type": "Prepend", "prepend": " "}},
+    ],
+    ids=["numbers", "punctuation", "whole"],
+)
+def test_what_comes_before_the_algorithm_may_be_of_many_kinds(parts):
+    tokenizer = ByteLevelBpeTokenizer(BpeDescription(vocabulary=VOCABULARY, merges=MERGES, **parts))
+    (ids,) = tokenizer.encode(["the 1234 cat."])
+    assert tokenizer.decode(ids).strip() == "the 1234 cat."
+
+
 def test_fingerprints_tell_merges_and_normalisation_apart(tokenizer):
     others = (
         BpeDescription(vocabulary=VOCABULARY, merges=MERGES[:-1]),
@@ -191,7 +210,19 @@ def test_fingerprints_tell_merges_and_normalisation_apart(tokenizer):
         ({"merges": [*MERGES, ("x", "y")]}, "merges must be of tokens. Received: x y, where xy is none"),
         ({"merges": [("<", "s"), ("<s", ">")], "vocabulary": [*VOCABULARY, "<s"]}, "no text may have a special token"),
         ({"vocabulary": [*VOCABULARY, "the"]}, "tokens must be distinct"),
-        ({"pre_tokenizer": {"type": "Unheard"}}, "no byte-level BPE tokenizer can be built"),
+        ({"pre_tokenizer": {"type": "Unheard"}}, "pre_tokenizer must be of the type BertPre.*Received: 'Unheard'"),
+        ({"pre_tokenizer": {"type": "ByteLevel"}}, "ByteLevel: add_prefix_space must be a bool. Received: None"),
+        ({"normalizer": {"type": "NFX"}}, "normalizer must be of the type Lowercase, .*. Received: 'NFX'"),
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": "Strip", "strip_left": 1}]}},
+            "Strip: strip_left must be a bool. Received: 1",
+        ),
+        (
+            {"pre_tokenizer": {"type": "Split", "pattern": {"String": "a"}, "behavior": "isolated", "invert": False}},
+            "Split: behavior must be one of Removed, Isolated, .*. Received: 'isolated'",
+        ),
+        ({"normalizer": {"type": "Replace", "pattern": {"R": "a"}, "content": ""}}, "must be a String or a Regex"),
+        ({"added_tokens": [{"content": "b", "lstrip": False}]}, "added token 'b': single_word must be a bool"),
     ],
 )
 def test_a_description_that_cannot_be_is_refused(change, message):
