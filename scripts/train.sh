@@ -3,16 +3,23 @@
 #
 #   sh scripts/train.sh                                        # the text that ships with Python, a tiny model, minutes
 #   CORPUS_DIR=my_text HPARAMS=recipe.json MODEL_NAME=mine sh scripts/train.sh
+#   CORPUS_FILES=tweets.csv CORPUS_FLAGS='--col-name text' sh scripts/train.sh
 #
 # From the environment, all optional:
-#   CORPUS_DIR     folder of UTF-8 text files, one sentence a line, a blank line between documents
-#   DATA_DIR       folder for all that is made (default: data/NAME in the repository, NAME that of CORPUS_DIR or "default")
-#   MODEL_NAME     the model goes into DATA_DIR/models/MODEL_NAME (default: tiny)
-#   HPARAMS        hparams as JSON, or a JSON file (default: the tiny recipe below)
-#   VOCAB_SIZE     number of tokens of a new vocabulary (default: 8000 for the default corpus, else the hparam
-#                  vocab_size, 30522); an existing DATA_DIR/vocab.txt is used as it is
-#   NUM_PROCESSES  for building the TFRecords (default: the number of cores)
-#   PYTHON         the Python 3.11, 3.12 or 3.13 that makes .venv (default: the first one found)
+#   CORPUS_DIR      folder of files of text, of the kinds that README.md lists
+#   CORPUS_FILES    in its place, files, folders and patterns: tweets.csv, or 'a.csv more/**/*.jsonl.gz'
+#   CORPUS_FLAGS    flags of both scripts that read text: '--col-name tweet --encoding latin-1'
+#   BUILD_FLAGS     flags of build_pretraining_dataset.py alone: '--num-out-files 10'
+#   DATA_DIR        folder for all that is made (default: data/NAME in the repository, NAME that of CORPUS_DIR, or of the
+#                   first of CORPUS_FILES up to its dot, or "default")
+#   MODEL_NAME      the model goes into DATA_DIR/models/MODEL_NAME (default: tiny)
+#   HPARAMS         hparams as JSON, or a JSON file (default: the tiny recipe below)
+#   TOKENIZER_TYPE  of a new vocabulary: wordpiece (default; DATA_DIR/vocab.txt), bpe, sentencepiece-unigram or
+#                   sentencepiece-bpe (folder DATA_DIR/tokenizer)
+#   VOCAB_SIZE      number of tokens of a new vocabulary (default: 8000 with the tiny recipe, else the hparam vocab_size,
+#                   30522); an existing one is used as it is
+#   NUM_PROCESSES   for building the TFRecords (default: the number of cores)
+#   PYTHON          the Python 3.11, 3.12 or 3.13 that makes .venv (default: the first one found)
 #
 # Run again, it reuses what is there, and an interrupted training goes on where it was.
 set -eu
@@ -33,16 +40,8 @@ tiny_recipe='{
 }'
 hparams=${HPARAMS:-$tiny_recipe}
 model_name=${MODEL_NAME:-tiny}
-if [ -n "${CORPUS_DIR:-}" ]; then
-    corpus_dir=$CORPUS_DIR
-    data_dir=${DATA_DIR:-$repository/data/$(basename -- "$CORPUS_DIR")}
-    vocab_size=${VOCAB_SIZE:-}
-    [ -d "$corpus_dir" ] || fail "CORPUS_DIR=$corpus_dir is no folder"
-else
-    data_dir=${DATA_DIR:-$repository/data/default}
-    corpus_dir=$data_dir/corpus
-    vocab_size=${VOCAB_SIZE:-8000}
-fi
+tokenizer_type=${TOKENIZER_TYPE:-wordpiece}
+vocab_size=${VOCAB_SIZE:-}
 num_processes=${NUM_PROCESSES:-$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 
@@ -52,63 +51,186 @@ python() {
     "$venv_python" "$repository/$script" "$@"
 }
 
+# Stops at what is wrong in the environment variables, and sets data_dir.
+check_variables() {
+    case $tokenizer_type in
+        wordpiece | bpe | sentencepiece-unigram | sentencepiece-bpe) ;;
+        *) fail "TOKENIZER_TYPE=$tokenizer_type is none of wordpiece, bpe, sentencepiece-unigram, sentencepiece-bpe" ;;
+    esac
+    name=default
+    if [ -n "${CORPUS_DIR:-}" ]; then
+        [ -z "${CORPUS_FILES:-}" ] || fail "CORPUS_DIR and CORPUS_FILES name a corpus each; leave one of them out"
+        [ -d "$CORPUS_DIR" ] || fail "CORPUS_DIR=$CORPUS_DIR is no folder"
+        name=$(basename -- "$CORPUS_DIR")
+    elif [ -n "${CORPUS_FILES:-}" ]; then
+        check_files
+    fi
+    data_dir=${DATA_DIR:-$repository/data/$name}
+    data_dir=${data_dir%/}
+}
+
+# Sets name. What is neither a pattern nor quoted must be there; what patterns match is seen when the corpus is read.
+check_files() {
+    first=$CORPUS_FILES
+    if [ ! -e "$CORPUS_FILES" ]; then
+        first=
+        set -f
+        for word in $CORPUS_FILES; do
+            first=${first:-$word}
+            case $word in
+                *[][*?\'\"\\]*) ;;
+                *) [ -e "$word" ] || fail "CORPUS_FILES: $word is not there" ;;
+            esac
+        done
+        set +f
+    fi
+    name=$(basename -- "$first")
+    name=${name%%.*}
+    [ -n "${DATA_DIR:-}" ] || case $name in
+        '' | *[][*?\'\"\\]*) fail "CORPUS_FILES=$CORPUS_FILES gives no name; name a folder: DATA_DIR=data/NAME" ;;
+    esac
+}
+
+# Prints words so that `eval` gets them back as they are.
+quoted() {
+    "$venv_python" -c 'import shlex, sys; print(shlex.join(sys.argv[1:]))' "$@"
+}
+
+# Prints the words of a variable, split at blanks outside of quotation marks, as `quoted` does; nothing is expanded.
+words_of() {
+    "$venv_python" -c '
+import shlex, sys
+try:
+    print(shlex.join(shlex.split(sys.argv[2])))
+except ValueError as error:
+    sys.exit(f"error: {sys.argv[1]}: {error}. Received: {sys.argv[2]}")' "$1" "$2"
+}
+
+# Sets corpus_flags, which say what the text is, and build_flags.
+read_flags() {
+    corpus_flags=$(words_of CORPUS_FLAGS "${CORPUS_FLAGS:-}")
+    build_flags=$(words_of BUILD_FLAGS "${BUILD_FLAGS:-}")
+    if [ -z "${CORPUS_FILES:-}" ]; then
+        files=$(quoted --corpus-dir "${CORPUS_DIR:-$data_dir/corpus}")
+    elif [ -e "$CORPUS_FILES" ]; then
+        files=$(quoted --corpus-files "$CORPUS_FILES")
+    else
+        files=$(words_of CORPUS_FILES "--corpus-files $CORPUS_FILES")
+    fi
+    corpus_flags="$files $corpus_flags"
+}
+
 # Sets what the other steps take from the hparams, and stops at a mistake in them before anything is made.
 read_hparams() {
     values=$(python scripts/print_hparams.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$hparams" \
-        vocab_size max_seq_length do_lower_case vocab_file model_dir)
+        vocab_size max_seq_length do_lower_case vocab_file model_dir phases)
     {
         IFS= read -r table_size
         IFS= read -r max_seq_length
         IFS= read -r do_lower_case
         IFS= read -r vocab_file
         IFS= read -r model_dir
+        IFS= read -r phases
     } <<EOF
 $values
 EOF
-    vocab_size=${vocab_size:-$table_size}
+    [ "$phases" = None ] || fail "phases need records of several lengths, of which one is built here; see README.md"
+    if [ -n "${HPARAMS:-}" ]; then
+        vocab_size=${vocab_size:-$table_size}
+    else
+        vocab_size=${vocab_size:-8000}
+    fi
+    if [ "$tokenizer_type" != wordpiece ] && [ "$vocab_file" = "$data_dir/vocab.txt" ]; then
+        vocab_file=$data_dir/tokenizer
+    fi
 }
 
 make_corpus() {
-    if [ -n "${CORPUS_DIR:-}" ]; then
-        say "Corpus: $corpus_dir"
-    elif [ -d "$corpus_dir" ]; then
-        say "Corpus: $corpus_dir is there"
+    eval "set -- $corpus_flags"
+    if [ -n "${CORPUS_DIR:-}${CORPUS_FILES:-}" ]; then
+        say "Corpus: $*"
+    elif [ -d "$data_dir/corpus" ]; then
+        say "Corpus: $data_dir/corpus is there"
     else
-        say "Corpus: writing the text that ships with Python to $corpus_dir"
-        python scripts/write_default_corpus.py "$corpus_dir"
+        say "Corpus: writing the text that ships with Python to $data_dir/corpus"
+        python scripts/write_default_corpus.py "$data_dir/corpus"
     fi
+}
+
+# Stops at flags that the scripts do not have or that do not fit the text, before any time is spent on it.
+check_corpus() {
+    eval "set -- $corpus_flags $build_flags"
+    "$venv_python" -c '
+import sys
+sys.path.insert(0, sys.argv[1])
+from build_pretraining_dataset import make_parser
+sys.argv[0] = "build_pretraining_dataset.py"
+make_parser().parse_args(sys.argv[2:])' "$repository/scripts" "$@" --vocab-file vocab --output-dir records
+    eval "set -- $corpus_flags"
+    python scripts/create_vocab.py --preview "$@" --tokenizer-type "$tokenizer_type"
 }
 
 make_vocabulary() {
-    if [ -f "$vocab_file" ]; then
+    if [ -e "$vocab_file" ]; then
         say "Vocabulary: $vocab_file is there"
     else
-        say "Vocabulary: learning $vocab_size tokens"
-        python scripts/create_vocab.py --corpus-dir "$corpus_dir" --vocab-file "$vocab_file" \
-            --vocab-size "$vocab_size" --tokenizer-type wordpiece --do-lower-case "$do_lower_case"
+        say "Vocabulary: learning $tokenizer_type of $vocab_size tokens, fewer where the text has not so many" \
+            "(VOCAB_SIZE names another number)"
+        eval "set -- $corpus_flags"
+        set -- "$@" --vocab-size "$vocab_size" --tokenizer-type "$tokenizer_type"
+        if [ "$tokenizer_type" = wordpiece ]; then
+            python scripts/create_vocab.py "$@" --vocab-file "$vocab_file" --do-lower-case "$do_lower_case"
+        else
+            python scripts/create_vocab.py "$@" --output-dir "$vocab_file"
+        fi
+    fi
+    num_tokens=$(python scripts/vocab_size.py "$vocab_file")
+    if [ "$table_size" != 30522 ] && [ "$num_tokens" -gt "$table_size" ]; then
+        fail "the hparam vocab_size=$table_size is less than the $num_tokens tokens of $vocab_file"
     fi
 }
 
+# What the hparams decide comes last, and wins over BUILD_FLAGS.
 make_records() {
     say "TFRecords: $data_dir/pretrain_tfrecords"
-    python scripts/build_pretraining_dataset.py --corpus-dir "$corpus_dir" --vocab-file "$vocab_file" \
-        --output-dir "$data_dir/pretrain_tfrecords" --max-seq-length "$max_seq_length" \
-        --do-lower-case "$do_lower_case" --num-processes "$num_processes" --num-out-files 100
+    eval "set -- $build_flags"
+    set -- --num-processes "$num_processes" --num-out-files 100 "$@"
+    eval "set -- $corpus_flags \"\$@\""
+    python scripts/build_pretraining_dataset.py "$@" --vocab-file "$vocab_file" \
+        --output-dir "$data_dir/pretrain_tfrecords" --max-seq-length "$max_seq_length" --do-lower-case "$do_lower_case"
 }
 
-# Where the hparams leave vocab_size at its default, the model's table is as large as the vocabulary that is there.
-run_pretraining() {
-    if [ "$table_size" = 30522 ]; then
-        set -- vocab_size="$(grep -c '' "$vocab_file")" "$@"
+# Sets what fits the tiny recipe to few examples: a tenth is held out, and a batch has no more than are left.
+fit_recipe() {
+    fitted=
+    [ -z "${HPARAMS:-}" ] || return 0
+    manifest=$data_dir/pretrain_tfrecords/manifest.json
+    num_examples=$(sed -n 's/^ *"num_examples": \([0-9]*\).*/\1/p' "$manifest")
+    if [ "$num_examples" -lt 10000 ]; then
+        held_out=$(((num_examples + 9) / 10))
+        batch_size=$((num_examples - held_out < 128 ? num_examples - held_out : 128))
+        fitted="num_eval_examples=$held_out train_batch_size=$batch_size"
+        say "Only $num_examples examples: $fitted"
     fi
-    python run_pretraining.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$hparams" "$@"
 }
 
+# Where the hparams leave vocab_size at its default, the model's table is as large as the vocabulary.
+run_pretraining() {
+    [ "$table_size" != 30522 ] || set -- "vocab_size=$num_tokens" "$@"
+    [ "$tokenizer_type" = wordpiece ] || set -- "vocab_file=$vocab_file" "$@"
+    # shellcheck disable=SC2086
+    python run_pretraining.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$hparams" $fitted "$@"
+}
+
+check_variables
 prepare_environment
 read_hparams
+read_flags
 make_corpus
+check_corpus
 make_vocabulary
 make_records
+fit_recipe
 say "Pretraining: $model_dir"
 run_pretraining do_train=true do_eval=false
 say "Evaluation on the held-out examples"

@@ -10,6 +10,7 @@ import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 SHELL_SCRIPTS = sorted((REPOSITORY / "scripts").glob("*.sh"))
+RUN_FOR_REAL = ("print_hparams.py", "build_pretraining_dataset.py")  # the second is asked for its flags only
 
 # Runs code and the cheap scripts for real; what the others are called with goes to calls.txt, one call a line.
 STAND_IN = f"""#!/bin/sh
@@ -22,9 +23,18 @@ case "$1 $2" in
     *print_hparams.py*) exec "{sys.executable}" "$@" ;;
 esac
 printf '%s\\n' "$(printf '%s' "$*" | tr '\\n' ' ' | sed "s|$STRIPPED||g")" >>"$STRIPPED/calls.txt"
-case "$1" in
-    *create_vocab.py) mkdir -p "$(dirname "$5")"; printf '[PAD]\\n[UNK]\\n[MASK]\\n' >"$5" ;;
-    *write_default_corpus.py) mkdir -p "$2" ;;
+for word in "$@"; do
+    case "$flag" in
+        --vocab-file|--output-dir) made=$word ;;
+    esac
+    flag=$word
+done
+case "$*" in
+    *--preview*) ;;
+    *write_default_corpus.py*) mkdir -p "$2" ;;
+    *create_vocab.py*) mkdir -p "$(dirname "$made")"; echo words >"$made" ;;
+    *build_pretraining*) mkdir -p "$made"; printf '  "num_examples": %s,\\n' "$NUM_EXAMPLES" >"$made/manifest.json" ;;
+    *vocab_size.py*) echo 3 ;;
 esac
 """
 
@@ -35,7 +45,7 @@ class Checkout:
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
         (folder / "scripts").mkdir(parents=True)
-        for script in (*SHELL_SCRIPTS, REPOSITORY / "scripts" / "print_hparams.py"):
+        for script in (*SHELL_SCRIPTS, *(REPOSITORY / "scripts" / name for name in RUN_FOR_REAL)):
             shutil.copy(script, folder / "scripts")
         shutil.copy(REPOSITORY / "pyproject.toml", folder)
         self.stand_in(folder / ".venv" / "bin" / "python")
@@ -47,7 +57,7 @@ class Checkout:
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         defaults = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "STRIPPED": str(self.folder)}
-        fake = {"FAILING": "", "ENSUREPIP_STATUS": "0", "HOME": str(self.folder)}
+        fake = {"FAILING": "", "ENSUREPIP_STATUS": "0", "NUM_EXAMPLES": "20000", "HOME": str(self.folder)}
         return subprocess.run(
             ["sh", *command], capture_output=True, text=True, cwd="/", env=defaults | fake | environment
         )
@@ -165,6 +175,8 @@ def test_train_runs_its_steps_in_order(checkout):
     assert programs == [
         "scripts/write_default_corpus.py",
         "scripts/create_vocab.py",
+        "scripts/create_vocab.py",
+        "scripts/vocab_size.py",
         "scripts/build_pretraining_dataset.py",
         "run_pretraining.py",
         "run_pretraining.py",
@@ -178,7 +190,10 @@ def test_second_run_reuses_environment_corpus_and_vocabulary(checkout):
     checkout.script("train.sh")
     checkout.calls()
     checkout.script("train.sh")
-    assert [call.split()[0] for call in checkout.calls()][:2] == [
+    calls = checkout.calls()
+    assert "--preview" in calls.pop(0)
+    assert [call.split()[0] for call in calls][:3] == [
+        "scripts/vocab_size.py",
         "scripts/build_pretraining_dataset.py",
         "run_pretraining.py",
     ]
@@ -192,9 +207,12 @@ def test_users_own_settings_reach_every_step(checkout, tmp_path):
         "train.sh", CORPUS_DIR=str(corpus), MODEL_NAME="mine", HPARAMS=str(tmp_path / "recipe.json"), VOCAB_SIZE="99"
     )
     assert ended.returncode == 0, ended.stderr
-    vocabulary, records, training, evaluation, summary = checkout.calls()[1:]
-    assert f"--corpus-dir {corpus} --vocab-file /data/my text/vocab.txt --vocab-size 99" in vocabulary
-    assert f"--corpus-dir {corpus} --vocab-file /data/my text/vocab.txt" in records
+    _, vocabulary, size, records, training, evaluation, summary = checkout.calls()[1:]
+    assert f"--corpus-dir {corpus} --vocab-size 99" in vocabulary
+    assert "--vocab-file /data/my text/vocab.txt --do-lower-case False" in vocabulary
+    assert size == "scripts/vocab_size.py /data/my text/vocab.txt"
+    assert f"--corpus-dir {corpus} --num-processes" in records
+    assert "--vocab-file /data/my text/vocab.txt" in records
     assert "--max-seq-length 64 --do-lower-case False" in records
     given = f"--data-dir /data/my text --model-name mine --hparams {tmp_path}/recipe.json vocab_size=3"
     assert training == f"run_pretraining.py {given} do_train=true do_eval=false"
@@ -205,7 +223,7 @@ def test_users_own_settings_reach_every_step(checkout, tmp_path):
 def test_vocab_size_of_the_hparams_decides_the_vocabulary_and_the_table(checkout, tmp_path):
     ended = checkout.script("train.sh", CORPUS_DIR=str(tmp_path), HPARAMS='{"vocab_size": 99}')
     assert ended.returncode == 0, ended.stderr
-    vocabulary, _, training, *_ = checkout.calls()[1:]
+    _, vocabulary, _, _, training, *_ = checkout.calls()[1:]
     assert "--vocab-size 99" in vocabulary
     assert training.endswith('--hparams {"vocab_size": 99} do_train=true do_eval=false')
 
@@ -222,6 +240,107 @@ def test_missing_corpus_folder_stops_before_anything_is_made(checkout):
     assert ended.returncode == 1
     assert "CORPUS_DIR=/nowhere/text is no folder" in ended.stderr
     assert checkout.calls() == []
+
+
+def test_files_of_a_table_go_to_every_step_with_their_flags(checkout, tmp_path):
+    table = tmp_path / "tweets (1).v2.csv"
+    table.touch()
+    ended = checkout.script(
+        "train.sh",
+        CORPUS_FILES=str(table),
+        CORPUS_FLAGS="--col-name 'the text' --csv-delimiter ;",
+        BUILD_FLAGS="--num-out-files=7 --max-seq-length 99 --seed 3",
+    )
+    assert ended.returncode == 0, ended.stderr
+    preview, vocabulary, _, records, *_ = checkout.calls()[1:]
+    read = f"--corpus-files {table} --col-name the text --csv-delimiter ;"
+    assert preview == f"scripts/create_vocab.py --preview {read} --tokenizer-type wordpiece"
+    assert vocabulary.startswith(f"scripts/create_vocab.py {read} --vocab-size 8000 --tokenizer-type wordpiece --vocab")
+    assert "--vocab-file /data/tweets (1)/vocab.txt" in vocabulary
+    assert f"{read} --num-processes" in records
+    assert "--num-out-files 100 --num-out-files=7 --max-seq-length 99 --seed 3 --vocab-file" in records
+    assert "--max-seq-length 32 " in records  # the hparams' comes after the other
+
+
+def test_patterns_reach_the_scripts_as_they_are(checkout, tmp_path):
+    (tmp_path / "a.csv").touch()
+    files = f"{tmp_path}/a.csv {tmp_path}/**/*.jsonl.gz '{tmp_path}/my notes/?.txt'"
+    assert checkout.script("train.sh", CORPUS_FILES=files, DATA_DIR=str(tmp_path / "made")).returncode == 0
+    calls = [call for call in checkout.calls() if "--corpus-files" in call]
+    assert len(calls) == 3
+    assert all(f"--corpus-files {files.replace(chr(39), '')} " in f"{call} " for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"CORPUS_FILES": "/nowhere/a.csv"}, "CORPUS_FILES: /nowhere/a.csv is not there"),
+        ({"CORPUS_FILES": "/nowhere/*.csv"}, "name a folder: DATA_DIR=data/NAME"),
+        ({"CORPUS_FILES": "/nowhere/a.csv", "CORPUS_DIR": "/"}, "CORPUS_DIR and CORPUS_FILES name a corpus each"),
+        ({"TOKENIZER_TYPE": "word"}, "TOKENIZER_TYPE=word is none of wordpiece, bpe, sentencepiece-unigram"),
+    ],
+)
+def test_mistake_in_the_variables_stops_before_anything_is_made(checkout, variables, message):
+    ended = checkout.script("train.sh", **variables)
+    assert ended.returncode == 1
+    assert message in ended.stderr
+    assert checkout.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"CORPUS_FLAGS": "--col-name 'text"}, "CORPUS_FLAGS: No closing quotation"),
+        ({"CORPUS_FLAGS": "--colname text"}, "unrecognized arguments: --colname text"),
+        ({"BUILD_FLAGS": "--seed x"}, "build_pretraining_dataset.py: error: argument --seed: invalid int value"),
+        ({"HPARAMS": '{"phases": [{"max_seq_length": 8, "num_train_steps": 9}]}'}, "records of several lengths"),
+        ({"FAILING": "--preview"}, ""),
+    ],
+)
+def test_flags_that_do_not_fit_stop_the_run_before_the_vocabulary(checkout, tmp_path, variables, message):
+    ended = checkout.script("train.sh", CORPUS_DIR=str(tmp_path), **variables)
+    assert ended.returncode in (1, 2)
+    assert message in ended.stderr
+    assert not any("create_vocab" in call and "--preview" not in call for call in checkout.calls())
+
+
+def test_nothing_in_the_flags_is_expanded_or_run(checkout, tmp_path):
+    flags = "--col-name $(touch${IFS}made) --text-field `touch${IFS}made` --encoding *"
+    checkout.script("train.sh", CORPUS_DIR=str(tmp_path), CORPUS_FLAGS=flags)
+    assert any(flags in call for call in checkout.calls())
+
+
+@pytest.mark.parametrize("kind", ["bpe", "sentencepiece-unigram"])
+def test_other_tokenizers_are_a_folder_that_every_step_gets(checkout, tmp_path, kind):
+    ended = checkout.script("train.sh", CORPUS_DIR=str(tmp_path), TOKENIZER_TYPE=kind, DATA_DIR=f"{tmp_path}/made/")
+    assert ended.returncode == 0, ended.stderr
+    _, vocabulary, size, records, training, evaluation, _ = checkout.calls()[1:]
+    folder = tmp_path / "made" / "tokenizer"
+    assert vocabulary.endswith(f"--vocab-size 8000 --tokenizer-type {kind} --output-dir {folder}")
+    assert size.endswith(f" {folder}")
+    assert f"--vocab-file {folder} --output-dir" in records
+    for call in (training, evaluation):
+        assert f" vocab_file={folder} vocab_size=3 do_train=" in call
+
+
+def test_a_vocabulary_larger_than_the_hparams_have_it_stops_the_run_before_the_records(checkout, tmp_path):
+    ended = checkout.script("train.sh", CORPUS_DIR=str(tmp_path), HPARAMS='{"vocab_size": 2}')
+    assert ended.returncode == 1
+    assert "the hparam vocab_size=2 is less than the 3 tokens of " in ended.stderr
+    assert not any("build_pretraining" in call for call in checkout.calls())
+
+
+@pytest.mark.parametrize(
+    ("num_examples", "held_out", "batch_size"), [(20, 2, 18), (999, 100, 128), (10_000, None, None)]
+)
+def test_the_tiny_recipe_is_fitted_to_few_examples(checkout, num_examples, held_out, batch_size):
+    ended = checkout.script("train.sh", NUM_EXAMPLES=str(num_examples))
+    assert ended.returncode == 0, ended.stderr
+    fitted = f" num_eval_examples={held_out} train_batch_size={batch_size} "
+    runs = [call for call in checkout.calls() if "run_pretraining" in call]
+    assert [fitted in call for call in runs] == [held_out is not None] * 2
+    checkout.script("train.sh", NUM_EXAMPLES=str(num_examples), HPARAMS='{"debug": true}')
+    assert not any("num_eval_examples" in call for call in checkout.calls())
 
 
 @pytest.mark.parametrize("step", ["create_vocab", "build_pretraining", "do_train=true", "do_eval=true", "summarize"])
