@@ -83,8 +83,7 @@ class SentencePieceTokenizer(base.Tokenizer):
 
     def encode_flat(self, texts: Sequence[str]) -> base.FlatIds:
         """Returns the ids of many texts end to end: the fast path, without Python objects per token."""
-        base.check_texts(texts)
-        rows = self._processor.encode([base.without_surrogates(text) for text in texts], return_type="numpy")
+        rows = self._encode(texts, "numpy")
         row_splits = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(row) for row in rows], out=row_splits[1:])
         return base.FlatIds(np.concatenate([*rows, np.empty(0, np.int32)]), row_splits)
@@ -95,15 +94,18 @@ class SentencePieceTokenizer(base.Tokenizer):
         Blanks before a word are covered with it. Of a character that normalisation turns into several, one piece
         covers all, and others none.
         """
-        base.check_texts(texts)
-        encodings = self._processor.encode(
-            [base.without_surrogates(text) for text in texts], return_type="offset_mapping"
-        )
+        encodings = self._encode(texts, "offset_mapping")
         offsets = [
             base.original_offsets(text, [(start, end) for start, end in encoding["offsets"]])
             for text, encoding in zip(texts, encodings, strict=True)
         ]
         return base.IdsWithOffsets([list(encoding["ids"]) for encoding in encodings], offsets)
+
+    def _encode(self, texts: Sequence[str], return_type: str) -> list[Any]:
+        base.check_texts(texts)
+        if not texts:  # which sentencepiece 0.2.2 takes for a mistake
+            return []
+        return self._processor.encode([base.without_surrogates(text) for text in texts], return_type=return_type)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the text of ids, special tokens by their names, with spaces around these."""
