@@ -12,17 +12,14 @@ from electra_span.masking.words import find_units
 from electra_span.tokenization import VocabularyError, load_tokenizer, load_with_special_tokens
 from electra_span.tokenization.bpe_files import BpeDescription
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
+from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES
 
-SPECIAL_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-ALPHABET = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
-MERGES = [("t", "h"), ("th", "e"), ("Ġ", "th"), ("Ġ", "the"), ("c", "a"), ("ca", "t"), ("Ġ", "cat"), ("Ã", "©")]
-VOCABULARY = [*SPECIAL_TOKENS, *ALPHABET, *("".join(merge) for merge in MERGES)]
 TEXTS = ["the cat", " the\ncafé", "", "<mask> [MASK]</s>", "日本 \U0001f600\x00", "a\ud800 the\udfffcat"]
 
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    return ByteLevelBpeTokenizer(BpeDescription(vocabulary=VOCABULARY, merges=MERGES))
+    return ByteLevelBpeTokenizer(BpeDescription(vocabulary=BPE_VOCABULARY, merges=MERGES))
 
 
 @pytest.fixture(scope="module")
@@ -86,30 +83,6 @@ def test_pieces_of_a_text(tokenizer):
     assert tokenizer.tokens(ids) == ["the", "Ġcat", "Ġth", "Ã©"]
 
 
-def test_every_way_to_encode_gives_the_same_ids(tokenizer):
-    ids = tokenizer.encode(TEXTS)
-    flat = tokenizer.encode_flat(TEXTS)
-    assert (flat.ids.dtype, flat.row_splits.dtype) == (np.int32, np.int64)
-    assert [row.tolist() for row in flat.rows()] == ids
-    assert tokenizer.encode_with_offsets(TEXTS).ids == ids
-    raw = [text.encode("utf-8", "ignore") for text in TEXTS]
-    dataset = tf.data.Dataset.from_tensor_slices(raw).batch(4).map(tokenizer.encode_ragged)
-    assert [row for batch in dataset for row in batch.to_list()] == ids
-
-
-def test_bytes_that_are_not_utf8_are_dropped(tokenizer):
-    ragged = tokenizer.encode_ragged(tf.constant([b"the\xff cat", b"\xe2\x82"]))
-    assert ragged.to_list() == [tokenizer.encode(["the cat"])[0], []]
-
-
-def test_no_text_has_no_ids_and_one_string_is_refused(tokenizer):
-    assert tokenizer.encode([]) == []
-    assert tokenizer.encode_with_offsets([]) == ([], [])
-    for encode in (tokenizer.encode_flat, tokenizer.encode_with_offsets):
-        with pytest.raises(TypeError, match="not one string"):
-            encode("the")
-
-
 @given(text=st.text() | st.text(st.sampled_from("the cat\né日\u3000<s>[MASK]\U0001f600\ud800")))
 @hypothesis_settings(deadline=None)
 def test_nothing_of_a_text_is_lost_and_none_has_a_special_id(tokenizer, text):
@@ -153,7 +126,7 @@ def test_words_of_a_split_sentence_are_encoded_as_after_a_space(tokenizer):
 
 def test_a_saved_tokenizer_is_loaded_as_it_was(tmp_path):
     description = BpeDescription(
-        vocabulary=[*VOCABULARY, "New York", "<eod>"],
+        vocabulary=[*BPE_VOCABULARY, "New York", "<eod>"],
         merges=MERGES,
         normalizer={"type": "Lowercase"},
         pre_tokenizer={"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
@@ -190,16 +163,16 @@ NUMBERS = {"type": "Split", "pattern": {"Regex": r"\p{N}{1,3}"}, "behavior": "Is
     ids=["numbers", "punctuation", "whole"],
 )
 def test_what_comes_before_the_algorithm_may_be_of_many_kinds(parts):
-    tokenizer = ByteLevelBpeTokenizer(BpeDescription(vocabulary=VOCABULARY, merges=MERGES, **parts))
+    tokenizer = ByteLevelBpeTokenizer(BpeDescription(vocabulary=BPE_VOCABULARY, merges=MERGES, **parts))
     (ids,) = tokenizer.encode(["the 1234 cat."])
     assert tokenizer.decode(ids).strip() == "the 1234 cat."
 
 
 def test_fingerprints_tell_merges_and_normalisation_apart(tokenizer):
     others = (
-        BpeDescription(vocabulary=VOCABULARY, merges=MERGES[:-1]),
-        BpeDescription(vocabulary=VOCABULARY, merges=MERGES, normalizer={"type": "Lowercase"}),
-        BpeDescription(vocabulary=[*VOCABULARY, "more"], merges=MERGES),
+        BpeDescription(vocabulary=BPE_VOCABULARY, merges=MERGES[:-1]),
+        BpeDescription(vocabulary=BPE_VOCABULARY, merges=MERGES, normalizer={"type": "Lowercase"}),
+        BpeDescription(vocabulary=[*BPE_VOCABULARY, "more"], merges=MERGES),
     )
     assert len({tokenizer.fingerprint, *(ByteLevelBpeTokenizer(other).fingerprint for other in others)}) == 4
 
@@ -208,8 +181,11 @@ def test_fingerprints_tell_merges_and_normalisation_apart(tokenizer):
     ("change", "message"),
     [
         ({"merges": [*MERGES, ("x", "y")]}, "merges must be of tokens. Received: x y, where xy is none"),
-        ({"merges": [("<", "s"), ("<s", ">")], "vocabulary": [*VOCABULARY, "<s"]}, "no text may have a special token"),
-        ({"vocabulary": [*VOCABULARY, "the"]}, "tokens must be distinct"),
+        (
+            {"merges": [("<", "s"), ("<s", ">")], "vocabulary": [*BPE_VOCABULARY, "<s"]},
+            "no text may have a special token",
+        ),
+        ({"vocabulary": [*BPE_VOCABULARY, "the"]}, "tokens must be distinct"),
         ({"pre_tokenizer": {"type": "Unheard"}}, "pre_tokenizer must be of the type BertPre.*Received: 'Unheard'"),
         ({"pre_tokenizer": {"type": "ByteLevel"}}, "ByteLevel: add_prefix_space must be a bool. Received: None"),
         ({"normalizer": {"type": "NFX"}}, "normalizer must be of the type Lowercase, .*. Received: 'NFX'"),
@@ -227,7 +203,7 @@ def test_fingerprints_tell_merges_and_normalisation_apart(tokenizer):
 )
 def test_a_description_that_cannot_be_is_refused(change, message):
     with pytest.raises(VocabularyError, match=message):
-        ByteLevelBpeTokenizer(BpeDescription(**{"vocabulary": VOCABULARY, "merges": MERGES, **change}))
+        ByteLevelBpeTokenizer(BpeDescription(**{"vocabulary": BPE_VOCABULARY, "merges": MERGES, **change}))
 
 
 @pytest.mark.parametrize(

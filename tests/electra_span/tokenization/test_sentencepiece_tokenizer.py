@@ -1,4 +1,3 @@
-import io
 import json
 
 import numpy as np
@@ -12,31 +11,14 @@ from hypothesis import strategies as st
 from electra_span.masking.words import find_units
 from electra_span.tokenization import VocabularyError, load_tokenizer, load_with_special_tokens
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
+from tests.electra_span.tokenization.tiny_tokenizers import train_model
 
-LINES = [f"the cat number {number} sat on the mat, and the café cat ran" for number in range(40)]
 TEXTS = ["the cat", "  the\tcafé  ", "", "<mask> [MASK]</s> <eod>", "日本 \U0001f600\x00 ﬁ", "a\ud800 the<br>\udfffcat"]
-
-
-def train(model_type, **options):
-    """Returns the content of a small model."""
-    writer = io.BytesIO()
-    defaults = {
-        "vocab_size": 70,
-        "pad_id": 3,
-        "control_symbols": ["<mask>", "<eod>"],
-        "user_defined_symbols": ["<br>"],
-        "minloglevel": 2,
-        "hard_vocab_limit": model_type == "bpe",
-    }
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(LINES), model_writer=writer, model_type=model_type, **{**defaults, **options}
-    )
-    return writer.getvalue()
 
 
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
 def tokenizer(request):
-    return SentencePieceTokenizer(train(request.param))
+    return SentencePieceTokenizer(train_model(request.param))
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +52,6 @@ def test_special_tokens_have_the_roles_of_their_names(tokenizer):
     assert tokenizer.tokens(tokenizer.special_ids) == ["<pad>", "<s>", "</s>", "<mask>", "<eod>"]
 
 
-def test_every_way_to_encode_gives_the_same_ids(tokenizer):
-    ids = tokenizer.encode(TEXTS)
-    flat = tokenizer.encode_flat(TEXTS)
-    assert (flat.ids.dtype, flat.row_splits.dtype) == (np.int32, np.int64)
-    assert [row.tolist() for row in flat.rows()] == ids
-    assert tokenizer.encode_with_offsets(TEXTS).ids == ids
-    raw = [text.encode("utf-8", "ignore") for text in TEXTS]
-    dataset = tf.data.Dataset.from_tensor_slices(raw).batch(4).map(tokenizer.encode_ragged)
-    assert [row for batch in dataset for row in batch.to_list()] == ids
-
-
 def test_encoding_can_be_exported_and_reads_raw_strings(tokenizer, tmp_path):
     module = tf.Module()
     module.tokenizer = tokenizer._graph_tokenizer
@@ -89,15 +60,6 @@ def test_encoding_can_be_exported_and_reads_raw_strings(tokenizer, tmp_path):
     tf.saved_model.save(module, tmp_path)
     exported = tf.saved_model.load(tmp_path).encode(tf.constant([b"the\xff cat"]))
     assert exported.numpy().tolist() == tokenizer.encode(["the cat"])
-
-
-def test_no_text_has_no_ids_and_one_string_is_refused(tokenizer):
-    assert tokenizer.encode([]) == []
-    assert tokenizer.encode_flat([]).row_splits.tolist() == [0]
-    assert tokenizer.encode_with_offsets([]) == ([], [])
-    for encode in (tokenizer.encode_flat, tokenizer.encode_with_offsets):
-        with pytest.raises(TypeError, match="not one string"):
-            encode("the")
 
 
 @given(
@@ -141,7 +103,9 @@ def test_names_of_special_tokens_in_a_text_are_text(tokenizer, text):
 
 
 def test_a_mask_that_texts_could_have_is_made_one_that_they_cannot():
-    tokenizer = SentencePieceTokenizer(train("unigram", control_symbols=[], user_defined_symbols=["<mask>", "<br>"]))
+    tokenizer = SentencePieceTokenizer(
+        train_model("unigram", control_symbols=[], user_defined_symbols=["<mask>", "<br>"])
+    )
     (ids,) = tokenizer.encode(["the <mask> cat<br>"])
     assert tokenizer.mask_id not in ids
     assert ids[-1] == tokenizer.vocabulary.index("<br>")
@@ -177,7 +141,7 @@ def test_a_saved_tokenizer_is_loaded_as_it_was(tokenizer, tmp_path):
 
 
 def test_fingerprints_tell_models_apart(tokenizer):
-    other = SentencePieceTokenizer(train("unigram", control_symbols=["<mask>"]))
+    other = SentencePieceTokenizer(train_model("unigram", control_symbols=["<mask>"]))
     assert other.fingerprint != tokenizer.fingerprint
 
 
@@ -185,8 +149,8 @@ def test_fingerprints_tell_models_apart(tokenizer):
     ("content", "message"),
     [
         (b"no model", "not a SentencePiece model"),
-        (train("word", vocab_size=18), "model_type must be unigram or bpe"),
-        (train("bpe", treat_whitespace_as_suffix=True), "treat_whitespace_as_suffix"),
+        (train_model("word", vocab_size=18), "model_type must be unigram or bpe"),
+        (train_model("bpe", treat_whitespace_as_suffix=True), "treat_whitespace_as_suffix"),
     ],
 )
 def test_a_file_that_is_no_usable_model_is_refused_with_its_name(tmp_path, content, message):

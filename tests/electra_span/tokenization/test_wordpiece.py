@@ -99,29 +99,6 @@ def test_text_that_is_not_lowered_keeps_its_accents_whatever_strip_accents_says(
     assert tokenizer.settings == {"tokenizer_type": "wordpiece", "do_lower_case": False, "strip_accents": False}
 
 
-def test_every_way_to_encode_gives_the_same_ids(tokenizer):
-    ids = tokenizer.encode(TEXTS)
-    flat = tokenizer.encode_flat(TEXTS)
-    assert flat.ids.dtype == np.int32
-    assert flat.row_splits.dtype == np.int64
-    assert [row.tolist() for row in flat.rows()] == ids
-    ragged = tokenizer.encode_ragged(tf.constant(TEXTS))
-    assert ragged.dtype == tf.int32
-    assert ragged.to_list() == ids
-    assert tokenizer.encode_with_offsets(TEXTS).ids == ids
-
-
-def test_no_text_has_no_ids(tokenizer):
-    assert tokenizer.encode([]) == []
-    assert tokenizer.encode_flat([]).row_splits.tolist() == [0]
-    assert tokenizer.encode_with_offsets([]) == ([], [])
-
-
-def test_encoding_runs_inside_a_dataset(tokenizer):
-    dataset = tf.data.Dataset.from_tensor_slices(TEXTS).batch(4).map(tokenizer.encode_ragged)
-    assert [row for batch in dataset for row in batch.to_list()] == tokenizer.encode(TEXTS)
-
-
 def test_encoding_can_be_exported_and_reads_raw_strings(tokenizer, tmp_path):
     module = tf.Module()
     module.encode = tf.function(
@@ -135,11 +112,6 @@ def test_encoding_can_be_exported_and_reads_raw_strings(tokenizer, tmp_path):
 def test_every_word_of_a_sentence_has_at_least_one_id(tokenizer):
     ids = tokenizer.encode_words(["café's", "\x00", "zebra"])
     assert [tokenizer.tokens(word) for word in ids] == [["cafe", "'", "[UNK]"], ["[UNK]"], ["[UNK]"]]
-
-
-def test_one_string_instead_of_several_is_refused(tokenizer):
-    with pytest.raises(TypeError, match="sequence of strings"):
-        tokenizer.encode("abc")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""What all tokenizers have in common, whatever their algorithm."""
+
+import numpy as np
+import pytest
+import sentencepiece
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from electra_span.tokenization import ByteLevelBpeTokenizer, SentencePieceTokenizer, WordPieceTokenizer
+from electra_span.tokenization.bpe_files import BpeDescription
+from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES, train_model
+
+KINDS = ("wordpiece", "bpe", "sentencepiece-unigram", "sentencepiece-bpe")
+TEXTS = [
+    *(
+        "the unaffable café's",
+        "  the\tcafé  ",
+        " the\ncat",
+        "",
+        "straße 日本 \U0001f600\x00 ﬁ",
+        "\x00 \u0301",
+        "a" * 200,
+    ),
+    *("<mask> [MASK]</s> <eod> [SEP]", "a\ud800 the<br>\udfffcat", "abc[MASK]#x " * 3),
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def tokenizer(request, vocabulary):
+    if request.param == "wordpiece":
+        return WordPieceTokenizer(vocabulary)
+    if request.param == "bpe":
+        return ByteLevelBpeTokenizer(BpeDescription(vocabulary=BPE_VOCABULARY, merges=MERGES))
+    return SentencePieceTokenizer(train_model(request.param.partition("-")[2]))
+
+
+def test_every_way_to_encode_gives_the_same_ids(tokenizer):
+    ids = tokenizer.encode(TEXTS)
+    flat = tokenizer.encode_flat(TEXTS)
+    assert (flat.ids.dtype, flat.row_splits.dtype) == (np.int32, np.int64)
+    assert [row.tolist() for row in flat.rows()] == ids
+    assert tokenizer.encode_with_offsets(TEXTS).ids == ids
+    raw = [text.encode("utf-8", "ignore") for text in TEXTS]
+    ragged = tokenizer.encode_ragged(tf.constant(raw))
+    assert ragged.dtype == tf.int32
+    assert ragged.to_list() == ids
+    dataset = tf.data.Dataset.from_tensor_slices(raw).batch(4).map(tokenizer.encode_ragged)
+    assert [row for batch in dataset for row in batch.to_list()] == ids
+
+
+def test_bytes_that_are_not_utf8_are_dropped(tokenizer):
+    ragged = tokenizer.encode_ragged(tf.constant([b"the\xff cat", b"\xe2\x82"]))
+    assert ragged.to_list() == [tokenizer.encode(["the cat"])[0], []]
+
+
+def test_no_text_has_no_ids_and_one_string_is_refused(tokenizer):
+    assert tokenizer.encode([]) == []
+    assert tokenizer.encode_flat([]).row_splits.tolist() == [0]
+    assert tokenizer.encode_with_offsets([]) == ([], [])
+    for encode in (tokenizer.encode_flat, tokenizer.encode_with_offsets):
+        with pytest.raises(TypeError, match="not one string"):
+            encode("the")
+
+
+@given(text=st.text() | st.text(st.sampled_from("the cat\né日\u3000<s>[MASK]\U0001f600\ud800")))
+@hypothesis_settings(deadline=None)
+def test_no_text_has_a_special_id(tokenizer, text):
+    (ids,) = tokenizer.encode([text])
+    assert all(0 <= token_id < tokenizer.vocab_size for token_id in ids)
+    assert not set(ids) & set(tokenizer.special_ids)
+    names = [tokenizer.vocabulary[token_id] for token_id in tokenizer.special_ids]
+    assert not set(tokenizer.encode([f"{text} {' '.join(names)}"])[0]) & set(tokenizer.special_ids)
+
+
+@pytest.fixture(scope="module", params=["unigram", "bpe"])
+def byte_tokenizer(request):
+    """SentencePiece in which bytes stand for what has no piece."""
+    return SentencePieceTokenizer(train_model(request.param, byte_fallback=True, vocab_size=330))
+
+
+@given(text=st.text() | st.text(st.sampled_from("the cat\né日\u3000<s>/\U0001f600\ud800ﬁ")))
+@hypothesis_settings(deadline=None)
+def test_nothing_of_a_normalised_text_is_lost_where_bytes_stand_for_what_has_no_piece(byte_tokenizer, text):
+    (ids,) = byte_tokenizer.encode([text])
+    library = sentencepiece.SentencePieceProcessor(model_proto=byte_tokenizer.model)
+    normalised = library.normalize(text.encode("utf-8", "ignore").decode())
+    assert byte_tokenizer.unk_id not in ids
+    assert byte_tokenizer.decode(ids) == normalised.replace("▁", " ").removeprefix(" ")
