@@ -66,10 +66,12 @@ def test_full_examples_are_the_same_from_two_processes(tmp_path, settings, monke
     assert _records(tmp_path / "one") == _records(tmp_path / "two")
 
 
-def test_log_says_how_full_the_examples_are(settings, caplog):
+def test_log_says_how_full_the_examples_are_and_how_much_is_unknown(settings, caplog):
     with caplog.at_level(logging.INFO):
         manifest = build_dataset(dataclasses.replace(settings, format="sentences"))
     assert f"{manifest['num_examples']} examples, {100 * manifest['fill']:.1f} % full" in caplog.text
+    assert manifest["unknown_tokens"] > 0
+    assert f"({100 * manifest['unknown_tokens'] / manifest['tokens_in']:.2f} % unknown" in caplog.text
 
 
 def test_examples_of_real_text_are_full(settings, shared_data):

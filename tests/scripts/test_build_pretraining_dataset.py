@@ -73,13 +73,19 @@ def _error_line(done):
         ([], "max_seq_length", 128),
         ([], "num_processes", 1),
         (["--seed", "7"], "seed", 7),
+        ([], "format", "pairs"),
+        (["--format", "rows"], "format", "rows"),
+        ([], "document_tails", "join"),
+        (["--format=sentences", "--document-tails=drop"], "document_tails", "drop"),
     ],
 )
 def test_flags_mean_what_they_say(flags, name, value):
     assert getattr(make_parser().parse_args([*REQUIRED, *flags]), name) == value
 
 
-@pytest.mark.parametrize("flags", [["--blanks-separate-docs=maybe"], ["--max-seq-length=x"], ["--unknown=1"]])
+@pytest.mark.parametrize(
+    "flags", [["--blanks-separate-docs=maybe"], ["--max-seq-length=x"], ["--unknown=1"], ["--format=row"]]
+)
 def test_wrong_flags_are_errors(flags, capsys):
     with pytest.raises(SystemExit) as exited:
         make_parser().parse_args([*REQUIRED, *flags])
@@ -127,10 +133,12 @@ def test_table_becomes_records_and_its_mistakes_are_one_line(vocab_file, tmp_pat
     flags = ["--vocab-file", str(vocab_file), "--output-dir", str(tmp_path / "records"), "--num-out-files=1"]
     command = [sys.executable, str(SCRIPT), "--corpus-files", str(tmp_path / "*.csv"), *flags]
     assert "tweets.csv: no column 'text' (--col-name); there are 'id', 'tweet'" in _error_line(_done(command))
-    done = _done([*command, "--col-name=tweet"])
+    assert "goes with the format sentences" in _error_line(_done([*command, "--document-tails=keep"]))
+    done = _done([*command, "--col-name=tweet", "--format=rows"])
     assert done.returncode == 0, done.stderr
     assert "csv: 2 documents in 1 files; rows: 1 without text, 0 skipped, 0 replaced in" in done.stderr
-    assert json.loads((tmp_path / "records" / "manifest.json").read_text(encoding="utf-8"))["tokens_in"] == 6 + 2
+    manifest = json.loads((tmp_path / "records" / "manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["tokens_in"], manifest["num_examples"], manifest["format"]) == (6 + 2, 2, "rows")
 
 
 def test_corpus_must_be_named_once(capsys):

@@ -147,6 +147,27 @@ def test_rows_of_the_papers_size_keep_the_rules(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_separators_between_joined_texts_are_never_chosen_and_no_span_crosses_one(kind):
+    generator = np.random.default_rng(2)
+    rows = [[CLS, *generator.integers(5, VOCAB_SIZE, 62).tolist(), SEP] for _ in range(200)]
+    for row in rows:
+        for place in generator.choice(np.arange(2, 62), size=9, replace=False):
+            row[place] = SEP
+    config = config_for(kind, 0.4, 26, max_span_length=10)
+    batch = mask(examples_of(rows, 70), config)
+    is_separator = batch.input_ids == SEP
+    assert (batch.masked_input_ids[is_separator] == SEP).all()
+    num_chosen_beside = 0
+    for row, ids in enumerate(rows):
+        check_row(batch, row, ids, config)
+        places = np.flatnonzero(is_separator[row])
+        for span in spans_of(batch, row):
+            assert np.searchsorted(places, span.start) == np.searchsorted(places, span.stop - 1)
+            num_chosen_beside += span.start - 1 in places or span.stop in places
+    assert num_chosen_beside > 200
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_crowded_rows_keep_the_rules(kind):
     words = np.random.default_rng(2).integers(5, VOCAB_SIZE, (40, 126)).tolist()
     rows = [[CLS, *row, SEP] for row in words]
