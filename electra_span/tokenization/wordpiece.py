@@ -1,5 +1,6 @@
 """WordPiece, equal to the original ELECTRA's FullTokenizer, over tensorflow_text."""
 
+import functools
 import itertools
 import pathlib
 import re
@@ -66,7 +67,7 @@ class WordPieceTokenizer(base.Tokenizer):
             "strip_accents": self.strip_accents,
         }
 
-    @property
+    @functools.cached_property
     def is_continuation(self) -> np.ndarray:
         """Which ids begin with "##", bool [vocab_size]."""
         return np.array([token.startswith(_CONTINUATION) for token in self.vocabulary])
