@@ -28,6 +28,8 @@ from pretrain.manifest import (
     sum_of,
     write_manifest,
 )
+from pretrain.quality import build_step
+from pretrain.quality.filters import check_filters
 from pretrain.sources.settings import SourceSettings
 from pretrain.spills import Spill, plan_reads
 from pretrain.workers import Workers
@@ -148,8 +150,14 @@ def _encode(settings: BuildSettings, files: Sequence[Path], folder: Path, run: R
         files, blanks_separate_docs=settings.blanks_separate_docs, source_settings=settings.source_settings
     )
     sizes = [sum(text_range.end - text_range.start for text_range in ranges) for ranges in tasks]
+    pieces = list(enumerate(tasks))
+    if settings.filters and not build_step.is_decided(folder, len(tasks)):
+        check_filters(settings.filters)
+        compare = functools.partial(build_step.compare_task, settings, folder)
+        run(compare, pieces, label="compared", sizes=sizes, unit="B")
+        build_step.decide_tasks(settings, folder, len(tasks))
     step = functools.partial(build_steps.encode_task, settings, folder)
-    run(step, list(enumerate(tasks)), label="tokenized", sizes=sizes, unit="B")
+    run(step, pieces, label="tokenized", sizes=sizes, unit="B")
     return [build_steps.read_result(folder, number) for number in range(len(tasks))]
 
 

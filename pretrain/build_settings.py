@@ -12,6 +12,7 @@ from pretrain.corpus import corpus_files, matching_files
 from pretrain.documents import DOCUMENT_TAILS
 from pretrain.examples import MIN_SEQ_LENGTH
 from pretrain.packing import FORMATS, Packing
+from pretrain.quality.settings import DEFAULT_THRESHOLD, QualityFilters
 from pretrain.sources.settings import SourceSettings
 
 RUNNERS = ("local", "beam")
@@ -41,6 +42,9 @@ class BuildSettings:
     num_out_files: int = 1000
     seed: int = 0
     source_settings: SourceSettings = dataclasses.field(default_factory=SourceSettings)
+    dedup: tuple[str, ...] = ()  # what is left out where it occurs again: documents, lines
+    duplicate_threshold: float = DEFAULT_THRESHOLD  # least similarity of near-duplicate documents
+    drop_overlap: tuple[Path, ...] = ()  # evaluation files: documents that share text with them are left out
 
     def __post_init__(self) -> None:
         minima = {"max_seq_length": MIN_SEQ_LENGTH, "num_processes": 1, "num_out_files": 1, "seed": 0}
@@ -57,11 +61,19 @@ class BuildSettings:
             raise BuildError(f"beam_options go with the runner beam only. Received: runner {self.runner!r}")
         if (self.corpus_dir is None) == (not self.corpus_files):
             raise BuildError("Either corpus_dir or corpus_files must be given, and not both")
+        _ = self.filters  # which are checked
 
     @property
     def packing(self) -> Packing:
         """How lines of text become examples."""
         return Packing(self.max_seq_length, self.format, self.document_tails)
+
+    @property
+    def filters(self) -> QualityFilters:
+        """What is left out of the corpus."""
+        return QualityFilters(
+            dedup=self.dedup, duplicate_threshold=self.duplicate_threshold, drop_overlap=self.drop_overlap
+        )
 
     @property
     def beam_arguments(self) -> list[str]:
@@ -116,6 +128,7 @@ def source_of(settings: BuildSettings, files: Sequence[Path]) -> dict[str, Any]:
         "vocabulary_sha256": _vocabulary_sha256(settings.vocab_file),
         **{name: getattr(settings, name) for name in names},
         **{name: value for name, value in told.items() if value != default[name]},
+        **settings.filters.source_entries(),
     }
 
 

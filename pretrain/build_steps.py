@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pretrain.build_settings import BuildSettings
 from pretrain.corpus import TextRange
 from pretrain.manifest import Counts
+from pretrain.quality.build_step import read_dropped_lines
 from pretrain.sources.settings import SourceCounts
 from pretrain.spills import ReadPlan, Spill, slot_sizes
 from pretrain.workspace import write_json
@@ -56,6 +57,7 @@ def encode_task(settings: BuildSettings, workspace: Path, task: Task) -> None:
         packing=settings.packing,
         blanks_separate_docs=settings.blanks_separate_docs,
         source_settings=settings.source_settings,
+        dropped_lines=read_dropped_lines(settings, workspace, number),
     )
     write_json(
         result,

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from electra_span.tokenization import Tokenizer, load_tokenizer
+from electra_span.tokenization import FlatIds, Tokenizer, load_tokenizer
 from pretrain.corpus import Documents, TextRange, read_batches
 from pretrain.examples import PackedExamples
 from pretrain.manifest import Counts, sum_of
 from pretrain.packing import Packing, pack
+from pretrain.quality.dropped_lines import DroppedLines, keep_rest
 from pretrain.records import write_records
 from pretrain.sources.settings import SourceCounts, SourceSettings
 from pretrain.spills import ReadPlan, Spill, read_slots, write_spill
@@ -45,6 +46,13 @@ class EncodedTask(NamedTuple):
     sources: dict[str, SourceCounts]  # by kind of source
 
 
+class PackedBatch(NamedTuple):
+    """The examples of some text, and what became of its tokens."""
+
+    examples: PackedExamples
+    counts: Counts
+
+
 def encode_task(
     ranges: Sequence[TextRange],
     spill_file: Path,
@@ -55,6 +63,7 @@ def encode_task(
     packing: Packing,
     blanks_separate_docs: bool,
     source_settings: SourceSettings | None = None,
+    dropped_lines: DroppedLines | None = None,
 ) -> EncodedTask:
     """Returns what became of a task's text after writing its examples.
 
@@ -67,44 +76,74 @@ def encode_task(
         packing: the format of the examples.
         blanks_separate_docs: whether a blank line ends a document.
         source_settings: how the ranges' files are read.
+        dropped_lines: the lines of the task that are left out.
     """
     sources: dict[str, SourceCounts] = {}
     batches = read_batches(ranges, blanks_separate_docs=blanks_separate_docs, settings=source_settings, counts=sources)
     counts, spills = [], []
+    first_line = 0
     for batch, documents in enumerate(batches):
-        stream = (task, batch) if batch else (task,)
         file = spill_file.with_name(f"{spill_file.name}-{batch}") if batch else spill_file
-        batch_counts, spill = _encode_batch(documents, file, tokenizer, stream, seed, packing)
-        counts.append(batch_counts)
-        spills.append(spill)
+        stream = stream_of(task, batch)
+        packed = pack_batch(
+            documents,
+            tokenizer=tokenizer,
+            stream=stream,
+            seed=seed,
+            packing=packing,
+            dropped_lines=dropped_lines,
+            first_line=first_line,
+        )
+        generator = np.random.default_rng([_TEXT_STREAM, seed, *stream])
+        spills.append(write_spill(file, packed.examples, vocab_size=tokenizer.vocab_size, generator=generator))
+        counts.append(packed.counts)
+        first_line += len(documents.lines)
     return EncodedTask(sum_of(counts), spills, sources)
 
 
-def _encode_batch(
+def stream_of(task: int, batch: int) -> tuple[int, ...]:
+    """Returns the numbers that name the random numbers of a batch of a task's text."""
+    return (task, batch) if batch else (task,)
+
+
+def pack_batch(
     documents: Documents,
-    spill_file: Path,
+    *,
     tokenizer: Tokenizer,
     stream: Sequence[int],
     seed: int,
     packing: Packing,
-) -> tuple[Counts, Spill]:
-    """Returns what became of some text, and where its examples are, with random numbers of their own stream."""
+    dropped_lines: DroppedLines | None = None,
+    first_line: int = 0,
+) -> PackedBatch:
+    """Returns the examples of a batch of text, with random numbers of their own stream.
+
+    Args:
+        documents: the text.
+        tokenizer: cuts lines into ids.
+        stream: names the random numbers.
+        seed: of the whole build.
+        packing: the format of the examples.
+        dropped_lines: the lines of the task that are left out.
+        first_line: the number of the batch's first line in the task.
+    """
     lines = tokenizer.encode_flat(documents.lines)
+    kept = keep_rest(lines.ids, lines.row_splits, documents.document_ends, dropped_lines, first_line)
     draws = random.Random(" ".join(map(str, (seed, *stream))))
-    examples, dropped = pack(lines, documents.document_ends, packing, tokenizer=tokenizer, draws=draws)
-    generator = np.random.default_rng([_TEXT_STREAM, seed, *stream])
-    spill = write_spill(spill_file, examples, vocab_size=tokenizer.vocab_size, generator=generator)
-    special_tokens = spill.num_rows + int(np.count_nonzero(examples.input_ids == tokenizer.sep_id))
+    rest = FlatIds(kept.ids, kept.row_splits)
+    examples, dropped = pack(rest, kept.document_ends, packing, tokenizer=tokenizer, draws=draws)
+    num_examples = len(examples.lengths)
+    special_tokens = num_examples + int(np.count_nonzero(examples.input_ids == tokenizer.sep_id))
     counts = Counts(
-        num_documents=len(documents.document_ends),
-        num_examples=spill.num_rows,
+        num_documents=len(kept.document_ends),
+        num_examples=num_examples,
         tokens_in=len(lines.ids),
         tokens_out=int(examples.lengths.sum()) - special_tokens,
         special_tokens=special_tokens,
         unknown_tokens=int(np.count_nonzero(lines.ids == tokenizer.unk_id)),
-        dropped=dropped,
+        dropped={**dropped, **kept.dropped},
     )
-    return counts, spill
+    return PackedBatch(examples, counts)
 
 
 def write_shards(

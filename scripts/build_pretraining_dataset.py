@@ -11,6 +11,7 @@ from pretrain.build import BuildSettings, build_dataset
 from pretrain.build_settings import RUNNERS
 from pretrain.documents import DOCUMENT_TAILS
 from pretrain.packing import FORMATS
+from pretrain.quality.settings import DEDUP
 from pretrain.sources.flags import add_corpus_flags, source_settings
 
 
@@ -67,7 +68,34 @@ def make_parser() -> argparse.ArgumentParser:
     for name, meaning, opposite in switches:
         flag, default = f"--{name.replace('_', '-')}", getattr(BuildSettings, name)
         command_line.add_switch(parser, flag, default, meaning, opposite)
+    _add_filter_flags(parser)
     return parser
+
+
+def _add_filter_flags(parser: argparse.ArgumentParser) -> None:
+    filters = parser.add_argument_group("what to leave out (scripts/inspect_corpus.py tells how much that is)")
+    filters.add_argument(
+        "--dedup",
+        nargs="*",
+        choices=DEDUP,
+        default=None,
+        help="documents like an earlier one, and lines of 10 words or more that are equal to an earlier one; "
+        "or one of them only",
+    )
+    filters.add_argument(
+        "--duplicate-threshold",
+        type=float,
+        default=BuildSettings.duplicate_threshold,
+        help="least similarity of documents that are alike, of their sets of five words in a row",
+    )
+    filters.add_argument(
+        "--drop-overlap",
+        nargs="+",
+        type=Path,
+        default=(),
+        metavar="FILE",
+        help="evaluation files (JSON, CSV, TSV, text): documents that share 13 words in a row with them",
+    )
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -77,7 +105,13 @@ def main(arguments: argparse.Namespace) -> None:
     names = BuildSettings.__dataclass_fields__
     told = {name: value for name, value in vars(arguments).items() if name in names}
     told |= {"corpus_files": tuple(arguments.corpus_files), "source_settings": source_settings(arguments)}
+    told |= {"dedup": _dedup(arguments), "drop_overlap": tuple(arguments.drop_overlap)}
     build_dataset(BuildSettings(**told))
+
+
+def _dedup(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Returns what is left out where it occurs again: all there is, where the flag stands alone."""
+    return () if arguments.dedup is None else tuple(arguments.dedup) or DEDUP
 
 
 if __name__ == "__main__":
