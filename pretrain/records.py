@@ -1,6 +1,6 @@
 """Files of examples: TFRecords of tf.train.Example, in the original's form.
 
-A record holds `input_ids`, `input_mask` and `segment_ids`, int64 lists of length L padded with 0.
+A record holds `input_ids`, `input_mask` and `segment_ids`, int64 lists of length L, padded with [PAD], 0 and 0.
 """
 
 import functools

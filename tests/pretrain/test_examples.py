@@ -188,6 +188,12 @@ def test_a_line_that_overflows_the_first_segment_joins_it_in_half_of_the_cases()
         assert assignment.segments == segments
 
 
+def test_deviation_padding_has_the_id_of_pad_where_the_original_has_0():
+    two_segments, coin = 0.9, 0.5
+    _, examples, _ = _pack([3, 2], [2], 12, RecordedDraws([["random", two_segments], ["random", coin]]))
+    assert examples.input_ids.tolist() == [[CLS_ID, 4, 5, 6, SEP_ID, 7, 8, SEP_ID, *[PAD_ID] * 4]]
+
+
 def test_lines_without_tokens_make_no_example():
     assignment, examples, dropped = _pack([0, 0, 0], [1, 3], 11, RecordedDraws([]))
     assert assignment.example_ends == []
