@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sentencepiece
 import tensorflow as tf
+import tokenizers
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -34,6 +35,13 @@ def tokenizer(request, vocabulary):
     if request.param == "bpe":
         return ByteLevelBpeTokenizer(BpeDescription(vocabulary=BPE_VOCABULARY, merges=MERGES))
     return SentencePieceTokenizer(train_model(request.param.partition("-")[2]))
+
+
+@pytest.fixture(scope="module")
+def published(tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("published")
+    tokenizer.save(folder)
+    return folder
 
 
 def test_every_way_to_encode_gives_the_same_ids(tokenizer):
@@ -72,6 +80,13 @@ def test_no_text_has_a_special_id(tokenizer, text):
     assert not set(ids) & set(tokenizer.special_ids)
     names = [tokenizer.vocabulary[token_id] for token_id in tokenizer.special_ids]
     assert not set(tokenizer.encode([f"{text} {' '.join(names)}"])[0]) & set(tokenizer.special_ids)
+
+
+@given(text=st.text(st.sampled_from("the catsorndm ,.é日本éßX\n1"), max_size=60))
+@hypothesis_settings(deadline=None)
+def test_published_file_has_the_same_ids_in_the_tokenizers_library(tokenizer, published, text):
+    library = tokenizers.Tokenizer.from_file(str(published / "tokenizer.json"))
+    assert tokenizer.encode([text]) == [library.encode(text, add_special_tokens=False).ids]
 
 
 @pytest.fixture(scope="module", params=["unigram", "bpe"])
