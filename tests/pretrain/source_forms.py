@@ -82,6 +82,7 @@ FORMS = [
     ("a.csv", "csv", table, {}),
     ("b.csv", "csv", lambda: table(line_end="\n").replace(b"id,text", b"id,body"), {"col_name": "body"}),
     ("a.csv.xz", "csv+xz", lambda: lzma.compress(table()), {}),
+    ("c.csv", "csv", lambda: table(";"), {"csv_delimiter": ";"}),
     ("a.tsv", "tsv", lambda: table("\t"), {}),
     ("a.parquet", "parquet", parquet, {}),
     ("a.tar", "tar", lambda: tar(TEXTS), {}),

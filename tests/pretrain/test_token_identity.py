@@ -1,5 +1,7 @@
 """No token of any source, tokenizer or format is lost: each is in the records, or counted as dropped."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -42,6 +44,11 @@ def tokenizer_dirs(tmp_path_factory):
         learned = train_sentencepiece(LINES, model_type=model_type, vocab_size=48, special_tokens=names)
         learned.save(folders[f"sentencepiece-{model_type}"])
     return folders
+
+
+@functools.cache
+def _tokenizer(folder):
+    return load_tokenizer(folder)
 
 
 def _settings(folder, vocab_file, **changes):
@@ -98,6 +105,7 @@ def _check_identity(settings, manifest, tokenizer):
     return segments
 
 
+@functools.cache
 def _documents(tokenizer):
     """Returns the ids of each document, and which of them start a word."""
     ids = [[token for row in tokenizer.encode(lines) for token in row] for lines in DOCUMENTS]
@@ -141,7 +149,7 @@ def test_every_token_is_in_the_records_or_counted(
     _write_corpus(tmp_path, name, content())
     settings = _settings(tmp_path, vocab_file, format=example_format, source_settings=SourceSettings(**told))
     manifest = build_dataset(settings)
-    tokenizer = load_tokenizer(vocab_file)
+    tokenizer = _tokenizer(vocab_file)
     segments = _check_identity(settings, manifest, tokenizer)
     assert list(manifest["sources"]) == [kind]
     assert (manifest["unknown_tokens"] > 0) == (tokenizer_type == "wordpiece")
@@ -159,8 +167,8 @@ def test_tails_are_joined_kept_or_counted_as_dropped(tmp_path, tokenizer_dirs, d
     _write_corpus(tmp_path)
     settings = _settings(tmp_path, vocab_file, format="sentences", document_tails=document_tails)
     manifest = build_dataset(settings)
-    segments = _check_identity(settings, manifest, load_tokenizer(vocab_file))
+    segments = _check_identity(settings, manifest, _tokenizer(vocab_file))
     found = sorted(segment for example in segments for segment in example)
-    assert found == _wanted(_documents(load_tokenizer(vocab_file)), settings)
+    assert found == _wanted(_documents(_tokenizer(vocab_file)), settings)
     assert (manifest["dropped"]["document_tails"] > 0) == (document_tails == "drop")
     assert (max(map(len, segments)) > 1) == (document_tails == "join")
