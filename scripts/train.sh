@@ -9,15 +9,15 @@
 #   CORPUS_DIR      folder of files of text, of the kinds that README.md lists
 #   CORPUS_FILES    in its place, files, folders and patterns: tweets.csv, or 'a.csv more/**/*.jsonl.gz'
 #   CORPUS_FLAGS    flags of both scripts that read text: '--col-name tweet --encoding latin-1'
-#   BUILD_FLAGS     flags of build_pretraining_dataset.py alone: '--num-out-files 10'
-#   DATA_DIR        folder for all that is made (default: data/NAME in the repository, NAME that of CORPUS_DIR, or of the
-#                   first of CORPUS_FILES up to its dot, or "default")
+#   BUILD_FLAGS     flags of build_pretraining_dataset.py alone: '--format sentences --num-out-files 10'
+#   DATA_DIR        folder for all that is made (default: data/NAME in the repository, NAME that of CORPUS_DIR, or of
+#                   the first of CORPUS_FILES up to its dot, or "default")
 #   MODEL_NAME      the model goes into DATA_DIR/models/MODEL_NAME (default: tiny)
 #   HPARAMS         hparams as JSON, or a JSON file (default: the tiny recipe below)
 #   TOKENIZER_TYPE  of a new vocabulary: wordpiece (default; DATA_DIR/vocab.txt), bpe, sentencepiece-unigram or
 #                   sentencepiece-bpe (folder DATA_DIR/tokenizer)
-#   VOCAB_SIZE      number of tokens of a new vocabulary (default: 8000 with the tiny recipe, else the hparam vocab_size,
-#                   30522); an existing one is used as it is
+#   VOCAB_SIZE      number of tokens of a new vocabulary (default: 8000 with the tiny recipe, else the hparam
+#                   vocab_size, 30522); an existing one is used as it is
 #   NUM_PROCESSES   for building the TFRecords (default: the number of cores)
 #   PYTHON          the Python 3.11, 3.12 or 3.13 that makes .venv (default: the first one found)
 #
