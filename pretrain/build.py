@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 from absl import logging
 
 from pretrain import build_steps
@@ -31,13 +32,15 @@ from pretrain.manifest import (
 from pretrain.quality import build_step
 from pretrain.quality.filters import check_filters
 from pretrain.sources.settings import SourceSettings
-from pretrain.spills import Spill, plan_reads
+from pretrain.spills import Spill, deal_groups, plan_reads
 from pretrain.workers import Workers
 from pretrain.workspace import end_publication, only_build, publish, was_publishing, workspace
 
 # Tasks are large enough to keep the pieces of a large corpus few, small enough to divide a small one evenly.
 _MIN_TASK_BYTES, _MAX_TASK_BYTES = 1 << 20, 1 << 24
 _NUM_TASKS = 64
+
+_GROUP_STREAM = 2  # first number of the seed by which spills are dealt; the others are those of pretrain/shards.py
 
 
 class Run(Protocol):
@@ -163,13 +166,18 @@ def _encode(settings: BuildSettings, files: Sequence[Path], folder: Path, run: R
 
 def _write(settings: BuildSettings, spills: Sequence[Spill], folder: Path, run: Run) -> list[int]:
     """Returns the number of records in each of the files that it leaves in the workspace."""
-    plan = plan_reads(spills, settings.num_out_files)
-    shard_sizes = build_steps.shard_sizes(spills, plan)
-    first_shards = range(0, settings.num_out_files, plan.shards_per_read)
-    sizes = [sum(shard_sizes[first : first + plan.shards_per_read]) for first in first_shards]
-    spill_list = build_steps.write_spill_list(folder, spills)
-    step = functools.partial(build_steps.write_shards, settings, folder, spill_list, plan)
-    run(step, first_shards, label="written", sizes=sizes, unit=" examples")
+    reads, sizes, shard_sizes = [], [], []
+    generator = np.random.default_rng([_GROUP_STREAM, settings.seed])
+    for group, shards in deal_groups(spills, settings.num_out_files, generator):
+        plan = plan_reads(group, len(shards))
+        spill_list = build_steps.write_spill_list(folder, group)
+        group_sizes = build_steps.shard_sizes(group, plan)
+        for first in range(0, len(shards), plan.shards_per_read):
+            reads.append(build_steps.Read(shards.start, first, plan, spill_list))
+            sizes.append(sum(group_sizes[first : first + plan.shards_per_read]))
+        shard_sizes += group_sizes
+    step = functools.partial(build_steps.write_shards, settings, folder)
+    run(step, reads, label="written", sizes=sizes, unit=" examples")
     return shard_sizes
 
 

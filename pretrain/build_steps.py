@@ -81,6 +81,15 @@ def read_result(workspace: Path, number: int) -> TaskResult:
     )
 
 
+class Read(NamedTuple):
+    """Shards of a group that are written together."""
+
+    group_start: int  # the group's first shard, among all
+    first_shard: int  # among the group's
+    plan: ReadPlan  # of the group
+    spill_list: str  # name of the file of the group's spills
+
+
 def write_spill_list(workspace: Path, spills: Sequence[Spill]) -> str:
     """Returns the name of a file in the workspace after writing all spills to it, for write_shards to read."""
     entries = _as_json(spills)
@@ -89,16 +98,18 @@ def write_spill_list(workspace: Path, spills: Sequence[Spill]) -> str:
     return name
 
 
-def write_shards(settings: BuildSettings, workspace: Path, spill_list: str, plan: ReadPlan, first_shard: int) -> None:
+def write_shards(settings: BuildSettings, workspace: Path, read: Read) -> None:
     """Writes the shards of one read, unless they are there and whole."""
     from pretrain import records, shards
 
-    spills = _read_spill_list(workspace, spill_list)
-    names = shard_names(settings.num_out_files)[first_shard : first_shard + plan.shards_per_read]
-    files = [workspace / name for name in names]
-    sizes = shard_sizes(spills, plan)[first_shard : first_shard + plan.shards_per_read]
+    spills = _read_spill_list(workspace, read.spill_list)
+    here = slice(read.first_shard, read.first_shard + read.plan.shards_per_read)  # in the group
+    sizes = shard_sizes(spills, read.plan)[here]
+    first = read.group_start + read.first_shard
+    files = [workspace / name for name in shard_names(settings.num_out_files)[first : first + len(sizes)]]
     if not all(map(records.holds_records, files, sizes)):
-        shards.write_shards(spills, files, first_shard=first_shard, plan=plan, seed=settings.seed)
+        stream = (settings.seed, read.group_start)
+        shards.write_shards(spills, files, first_shard=read.first_shard, plan=read.plan, stream=stream)
 
 
 def shard_sizes(spills: Sequence[Spill], plan: ReadPlan) -> list[int]:

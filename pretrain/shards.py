@@ -147,7 +147,12 @@ def pack_batch(
 
 
 def write_shards(
-    spills: Sequence[Spill], record_files: Sequence[Path], *, first_shard: int, plan: ReadPlan, seed: int
+    spills: Sequence[Spill],
+    record_files: Sequence[Path],
+    *,
+    first_shard: int,
+    plan: ReadPlan,
+    stream: Sequence[int],
 ) -> list[int]:
     """Returns the number of examples in each of some files of records after writing them.
 
@@ -156,12 +161,12 @@ def write_shards(
         record_files: the files to write, plan.shards_per_read or fewer.
         first_shard: the number of the first of them.
         plan: what is read at a time.
-        seed: of the whole build.
+        stream: numbers of which the random numbers' seeds are made.
     """
     num_slots = plan.num_shards * plan.parts_per_shard
 
     def examples_of(slots: range) -> list[PackedExamples]:
-        return read_slots(spills, slots, num_slots, np.random.default_rng([_RECORD_STREAM, seed, slots.start]))
+        return read_slots(spills, slots, num_slots, np.random.default_rng([_RECORD_STREAM, *stream, slots.start]))
 
     if plan.parts_per_shard == 1:
         together = examples_of(range(first_shard, first_shard + len(record_files)))

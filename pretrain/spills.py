@@ -2,9 +2,10 @@
 
 A spill's rows are in random order, and slots share them evenly: slot after slot gets a run of them. A slot takes its
 run of every spill and shuffles these rows, so that they come from all over the corpus. Slots that follow each other are
-read together, with one read a spill.
+read together, with one read a spill. Thousands of spills are dealt to groups with slots of their own.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,7 @@ from pretrain.workspace import whole_file
 MAX_READ_BYTES = 1 << 25
 
 _MIN_NUM_READS = 32
+_MAX_GROUP_SPILLS = 4096
 _NUM_LENGTHS = 2  # a row holds the length of the first segment, that of the example, and the ids
 
 
@@ -39,6 +41,22 @@ def write_spill(path: Path, examples: PackedExamples, *, vocab_size: int, genera
         partial.write_bytes(rows[generator.permutation(num_rows)].tobytes())
     phase = int(generator.integers(1 << 32))
     return Spill(path, num_rows, _NUM_LENGTHS + max_seq_length, number_type.name, phase)
+
+
+def deal_groups(
+    spills: Sequence[Spill], num_shards: int, generator: np.random.Generator
+) -> list[tuple[list[Spill], range]]:
+    """Returns groups of spills, drawn at random, and of the shards that each group's rows go to.
+
+    One group, unless there are so many spills that to read some of each for every shard would take too long.
+    """
+    num_groups = min(num_shards, -(-len(spills) // _MAX_GROUP_SPILLS))
+    order = generator.permutation(len(spills))
+    edges = [num_shards * group // num_groups for group in range(num_groups + 1)]
+    return [
+        ([spills[number] for number in sorted(numbers.tolist())], range(start, stop))
+        for numbers, (start, stop) in zip(np.array_split(order, num_groups), itertools.pairwise(edges), strict=True)
+    ]
 
 
 class ReadPlan(NamedTuple):

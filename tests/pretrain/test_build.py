@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
-from pretrain import build
+from pretrain import build, spills
 from pretrain.build import BuildError, BuildSettings, build_dataset
 from pretrain.build_settings import source_of
 from pretrain.corpus import CorpusError
@@ -116,6 +116,18 @@ def test_files_are_even_and_neighbouring_records_not_of_one_document(settings, t
     assert max(sizes) - min(sizes) < 0.1 * max(sizes)
     first_letters = _parsed(settings.output_dir).input_ids.numpy()[:, 1]
     assert 0.05 < np.mean(first_letters[1:] == first_letters[:-1]) < 0.15
+
+
+def test_spills_beyond_what_a_group_may_have_go_to_shards_of_other_groups(settings, tmp_path, monkeypatch):
+    alone = build_dataset(dataclasses.replace(settings, output_dir=tmp_path / "one group"))
+    monkeypatch.setattr(spills, "_MAX_GROUP_SPILLS", 10)
+    manifest = build_dataset(settings)
+    assert manifest["num_examples"] == sum(manifest["files"].values()) == alone["num_examples"]
+    assert list(manifest["files"]) == list(alone["files"])
+    assert len(set(manifest["files"].values())) > 2
+    rows, rows_alone = (_parsed(folder).input_ids.numpy() for folder in (settings.output_dir, tmp_path / "one group"))
+    assert (rows != rows_alone).any()
+    assert sorted(map(tuple, rows.tolist())) == sorted(map(tuple, rows_alone.tolist()))
 
 
 def test_another_seed_packs_and_orders_differently(settings, tmp_path):

@@ -67,7 +67,7 @@ def test_files_hold_all_examples_whatever_is_read_at_a_time(tmp_path, tokenizer,
     sizes = []
     for first in range(0, 4, plan.shards_per_read):
         some = files[first : first + plan.shards_per_read]
-        sizes += write_shards(spills, some, first_shard=first, plan=plan, seed=0)
+        sizes += write_shards(spills, some, first_shard=first, plan=plan, stream=(0,))
     records = [list(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()) for file in files]
     assert [len(each) for each in records] == sizes
     assert min(sizes) > 0

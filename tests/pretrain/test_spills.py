@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pretrain import spills
 from pretrain.examples import PackedExamples
-from pretrain.spills import Spill, plan_reads, read_slots, write_spill
+from pretrain.spills import Spill, deal_groups, plan_reads, read_slots, slot_sizes, write_spill
 
 MAX_SEQ_LENGTH = 7
 
@@ -49,6 +49,7 @@ def test_every_example_is_in_exactly_one_slot_for_any_reads(tmp_path_factory, si
     assert len(slots) == num_slots
     assert sorted(number for slot in slots for number in slot) == list(range(sum(sizes)))
     assert max(map(len, slots)) - min(map(len, slots)) <= len(sizes)
+    assert slot_sizes(written, num_slots).tolist() == list(map(len, slots))
 
 
 @pytest.mark.parametrize(("vocab_size", "number_type"), [(200, "uint8"), (30522, "uint16"), (1 << 17, "uint32")])
@@ -91,3 +92,17 @@ def test_no_read_is_larger_than_the_limit(tmp_path):
             assert plan.parts_per_shard == 1 or plan.shards_per_read == 1
             read_bytes = num_rows * row_bytes / num_shards / plan.parts_per_shard * plan.shards_per_read
             assert read_bytes <= spills.MAX_READ_BYTES
+
+
+@pytest.mark.parametrize(("num_spills", "num_shards", "num_groups"), [(4, 3, 1), (5, 3, 2), (100, 7, 7), (9, 1, 1)])
+def test_groups_share_spills_and_shards_evenly_at_random(tmp_path, monkeypatch, num_spills, num_shards, num_groups):
+    monkeypatch.setattr(spills, "_MAX_GROUP_SPILLS", 4)
+    written = [Spill(tmp_path / str(number), 1, 9, "uint8", 0) for number in range(num_spills)]
+    groups = deal_groups(written, num_shards, np.random.default_rng(0))
+    assert len(groups) == num_groups
+    assert [shard for _, shards in groups for shard in shards] == list(range(num_shards))
+    assert sorted(spill for group, _ in groups for spill in group) == sorted(written)
+    sizes = [len(group) for group, _ in groups]
+    assert max(sizes) - min(sizes) <= 1
+    if num_groups == 7:
+        assert groups[0][0] != written[: sizes[0]]
