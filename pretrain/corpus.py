@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
+from pretrain.progress import with_progress
 from pretrain.sources.kinds import is_splittable, read_source
 from pretrain.sources.lines import MAX_LINE_BYTES
 from pretrain.sources.settings import CorpusError, SourceCounts, SourceSettings, Tally
@@ -16,7 +17,7 @@ _BOUNDARY_SEARCH_BYTES = 1 << 16
 # A batch ends with the first document after so many characters, or within a document of twice as many: above what any
 # task of ranges holds, so that only tasks of streams have several.
 _BATCH_CHARACTERS = 1 << 25
-_LINE_TASK_BYTES = 1 << 24
+_LINE_TASK_BYTES = 1 << 20
 
 
 class TextRange(NamedTuple):
@@ -186,9 +187,18 @@ def read_batches(
         yield Documents(lines, document_ends)
 
 
-def corpus_lines(paths: Iterable[Path], settings: SourceSettings | None = None) -> Iterator[str]:
-    """Yields the lines of text of a whole corpus, a part of it in memory at a time."""
+def corpus_lines(
+    paths: Iterable[Path], settings: SourceSettings | None = None, *, label: str | None = None
+) -> Iterator[str]:
+    """Yields the lines of text of a whole corpus, a part of it in memory at a time.
+
+    Args:
+        paths: its files.
+        settings: how they are read.
+        label: what is done to the lines, to show progress by; None: none is shown.
+    """
     tasks = plan_tasks(paths, task_bytes=_LINE_TASK_BYTES, blanks_separate_docs=False, settings=settings)
-    for ranges in tasks:
+    sizes = [sum(text_range.end - text_range.start for text_range in ranges) for ranges in tasks]
+    for ranges in tasks if label is None else with_progress(tasks, sizes, label):
         for documents in read_batches(ranges, blanks_separate_docs=False, settings=settings):
             yield from documents.lines

@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 def with_progress(results: Iterable[Result], sizes: Sequence[int], label: str, unit: str = "B") -> Iterator[Result]:
-    """Yields the results, and shows how far they have come.
+    """Yields the results, and shows how far they have come, each when the next one is asked for.
 
     Args:
         results: one for each size.
@@ -28,14 +28,15 @@ def with_progress(results: Iterable[Result], sizes: Sequence[int], label: str, u
         return
     with tqdm(desc=label, total=sum(sizes), unit=unit, unit_scale=True) as bar:
         for result, size in sized:
-            bar.update(size)
             yield result
+            bar.update(size)
 
 
 def _with_lines(sized: Iterable[tuple[Result, int]], total: int, label: str, unit: str) -> Iterator[Result]:
     start = time.monotonic()
     num_done = num_lines = 0
     for result, size in sized:
+        yield result
         num_done += size
         if num_done * _NUM_LINES >= (num_lines + 1) * total:
             num_lines = num_done * _NUM_LINES // max(1, total)
@@ -43,4 +44,3 @@ def _with_lines(sized: Iterable[tuple[Result, int]], total: int, label: str, uni
             left = tqdm.format_interval(seconds * (total - num_done) / max(1, num_done))
             amounts = [tqdm.format_sizeof(number) + unit for number in (num_done, total, num_done / seconds)]
             logging.info("%s %s of %s, %s/s, %s left", label, *amounts, left)
-        yield result

@@ -153,7 +153,7 @@ def learn(arguments: argparse.Namespace) -> None:
     options = training_options(arguments)
     place = _check_place(arguments)
     files, settings = files_of(arguments), source_settings(arguments)
-    lines = Lines(lambda: corpus_lines(files, settings), getattr(arguments, "max_sentences", None))
+    lines = Lines(lambda: corpus_lines(files, settings, label="read"), getattr(arguments, "max_sentences", None))
     tokenizer = learn_tokenizer(
         lines,
         arguments.tokenizer_type,

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import sentencepiece
@@ -101,7 +101,7 @@ class SentencePieceTokenizer(base.Tokenizer):
         ]
         return base.IdsWithOffsets([list(encoding["ids"]) for encoding in encodings], offsets)
 
-    def _encode(self, texts: Sequence[str], return_type: str) -> list[Any]:
+    def _encode(self, texts: Sequence[str], return_type: Literal["numpy", "offset_mapping"]) -> list[Any]:
         base.check_texts(texts)
         if not texts:  # which sentencepiece 0.2.2 takes for a mistake
             return []

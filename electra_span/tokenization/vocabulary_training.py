@@ -5,6 +5,7 @@ decides between equally frequent pairs, is that of a hash table. Here the charac
 """
 
 import collections
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -75,7 +76,7 @@ def train_wordpiece(
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
         min_frequency=min_frequency,
-        show_progress=False,
+        show_progress=sys.stderr.isatty(),
         # The trainer numbers these first and in this order.
         special_tokens=[*special_tokens, *characters, *_inner_forms(characters, backend)],
         initial_alphabet=characters,
