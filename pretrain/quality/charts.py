@@ -3,8 +3,8 @@
 import html
 from collections.abc import Mapping
 
-_ROW_HEIGHT, _BAR_HEIGHT, _WIDTH = 22, 14, 640
-_LABEL_WIDTH, _VALUE_WIDTH = 200, 130
+_ROW_HEIGHT, _BAR_HEIGHT, _WIDTH = 22, 14, 720
+_LABEL_WIDTH, _VALUE_WIDTH = 240, 160
 _BASELINE = 11  # of the letters, from the top of the bar
 
 
@@ -15,7 +15,7 @@ def bar_chart(title: str, counts: Mapping[str, int]) -> str:
         title: what is counted.
         counts: by name, in the order of the bars.
     """
-    largest, total = max(1, *counts.values()), max(1, sum(counts.values()))
+    largest, total = max((1, *counts.values())), max(1, sum(counts.values()))
     height = _ROW_HEIGHT * len(counts)
     rows = [
         _row(place * _ROW_HEIGHT, name, count, count / largest, f"{count:,} ({100 * count / total:.1f} %)")

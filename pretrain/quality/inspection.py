@@ -98,7 +98,7 @@ def inspect_corpus(
         for again in workers.map(look_again, numbered, label="looked through", sizes=sizes):
             strangest = highest([*strangest, *again.strangest_lines])
             excerpts |= again.excerpts
-    return make_report(files, findings, strangest, Shown(excerpts, places_of(tasks)))
+    return make_report(files, findings, strangest, Shown(excerpts, places_of(files, tasks)))
 
 
 def _sum_up(looks: Iterable[_FirstLook], settings: InspectionSettings, evaluation: EvaluationNgrams) -> Findings:

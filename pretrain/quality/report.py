@@ -1,5 +1,6 @@
 """The report of an inspection: numbers, histograms and excerpts, ready for JSON."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,9 +51,10 @@ class Shown(NamedTuple):
         return {"text": self.excerpts[span], "file": self.places[span.task]}
 
 
-def places_of(tasks: Sequence[Sequence[TextRange]]) -> list[str]:
-    """Returns of each task the name of its file, or those of its first and last ones."""
-    names = [[str(ranges[0].path), str(ranges[-1].path)] for ranges in tasks]
+def places_of(files: Sequence[Path], tasks: Sequence[Sequence[TextRange]]) -> list[str]:
+    """Returns of each task the name of its file, or those of its first and last ones, in the folder of all files."""
+    folder = os.path.commonpath([path.absolute().parent for path in files])
+    names = [[str(place.path.absolute().relative_to(folder)) for place in (ranges[0], ranges[-1])] for ranges in tasks]
     return [first if first == last else f"{first} to {last}" for first, last in names]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pretrain.quality.charts import bar_chart
-from pretrain.quality.report_text import overlap_rows, repetition_rows, summary_rows
+from pretrain.quality.report_text import overlap_rows, repetition_rows, summary_rows, without_controls
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d5dae0; --paper: #fff; --bar: #2f6fb4; }
@@ -19,7 +19,7 @@ h1 { font-size: 1.6rem; margin: 0 0 1.5rem; }
 h2 { font-size: 1.2rem; margin: 2.75rem 0 .75rem; border-bottom: 1px solid var(--line); padding-bottom: .3rem; }
 h3 { font-size: 1rem; margin: 1.75rem 0 .5rem; }
 p { max-width: 44rem; color: var(--soft); margin: .25rem 0 .9rem; }
-svg { display: block; width: 100%; max-width: 44rem; height: auto; font: 12px system-ui, sans-serif; }
+svg { display: block; width: 100%; max-width: 45rem; height: auto; font: 12px system-ui, sans-serif; }
 svg text { fill: var(--ink); }
 svg .value { fill: var(--soft); }
 svg .bar { fill: var(--bar); }
@@ -29,7 +29,7 @@ th, td { text-align: left; vertical-align: top; padding: .3rem 1rem .3rem 0; bor
 th { font-weight: 500; color: var(--soft); white-space: nowrap; }
 td.number { text-align: right; white-space: nowrap; }
 td.text { font: 13px/1.45 ui-monospace, monospace; overflow-wrap: anywhere; min-width: 18rem; unicode-bidi: isolate; }
-td.file { font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
+td.file { min-width: 8rem; font-size: 13px; color: var(--soft); overflow-wrap: anywhere; }
 """
 
 
@@ -62,8 +62,8 @@ def report_html(report: Mapping[str, Any], title: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Returns text for a page: escaped, and without control characters, which HTML may not hold."""
-    return html.escape("".join(character if character.isprintable() else "\ufffd" for character in text))
+    """Returns text for a page."""
+    return html.escape(without_controls(text))
 
 
 def _summary(report: Mapping[str, Any]) -> str:

@@ -83,7 +83,7 @@ def test_documents_lines_words_and_characters_are_those_of_the_text(folder, repo
 def test_planted_lines_are_the_strangest_and_the_longest(report):
     strangest = {line["text"]: line["file"] for line in report["strangest_lines"][:2]}
     assert strangest.keys() == {STRANGE, FOREIGN}
-    assert strangest[FOREIGN].endswith("11.txt")
+    assert strangest[FOREIGN] == "11.txt"
     assert report["longest_lines"][0]["characters"] == len(LONGEST.strip())
     assert report["longest_lines"][0]["text"] == f"{LONGEST[:239]}…"
 
@@ -93,8 +93,8 @@ def test_planted_repetitions_are_found(report):
     assert found["near_duplicate_documents"] == 1
     assert found["alike_documents"] == 0
     (group,) = found["groups"]
-    assert group["original"]["file"].endswith("17.txt")
-    assert group["duplicate"]["file"].endswith("23.txt")
+    assert group["original"]["file"] == "17.txt"
+    assert group["duplicate"]["file"] == "23.txt"
     assert group["original"]["text"].startswith("red0 red1 ")
     assert 0.8 <= group["similarity"] < 1
     assert (found["most_repeated_lines"][0]["times"], found["most_repeated_lines"][0]["text"]) == (30, REPEATED)
