@@ -1,7 +1,7 @@
-"""Speed of the steps that bring text to the model, on CPU: prints one JSON line a measurement.
+"""Speed of the steps that bring records to the model, on CPU: prints one JSON line a measurement.
 
-Building is timed by the clock. The other speeds are of processor time: what one core does alone. A measurement is the
-best of some runs: what else the machine does only ever adds time.
+Speeds are of processor time: what one core does alone. A measurement is the best of some runs: what else the machine
+does only ever adds time.
 """
 
 import argparse
@@ -19,12 +19,11 @@ import tensorflow as tf
 
 from electra_span.batches import MaskedBatch, PretrainingExamples
 from electra_span.masking import MaskingConfig, mask_tokens
-from pretrain.build import BuildSettings, build_dataset
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
 from pretrain.records import parse_records, serialize, write_records
 
-PARTS = ("build", "masking", "parsing", "input")
+PARTS = ("masking", "parsing", "input")
 MAX_SEQ_LENGTH, BATCH_SIZE = 128, 128
 CLS_ID, SEP_ID, MASK_ID, FIRST_WORD_ID, VOCAB_SIZE = 101, 102, 103, 1000, 30522
 SPECIAL_IDS = (0, CLS_ID, SEP_ID, MASK_ID)
@@ -42,29 +41,6 @@ KINDS: dict[str, dict[str, Any]] = {
         "masking": "span", "replace_probs": (0.8, 0.1, 0.1), "replace_unit": "span", "span_whole_words": True,
     },
 }  # fmt: skip
-
-
-def measure_build(*, corpus_dir: Path, vocab_file: Path, num_processes: int, num_runs: int) -> dict[str, Any]:
-    """Returns the speed of building the records of a corpus, in tokens of its text.
-
-    Start-up, the time that the processes take to build the records of a line each, is told apart and left out of the
-    speed. A long line of blanks makes each file large enough for every process to get one from the start.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        for index in range(num_processes):
-            Path(folder, f"text{index}").write_text("One line.\n" + " " * 2**20 + "\n", encoding="utf-8")
-        start_seconds, _ = _fastest_build(Path(folder), vocab_file, num_processes, num_runs)
-    seconds, manifest = _fastest_build(corpus_dir, vocab_file, num_processes, num_runs)
-    return {
-        "name": "build_pretraining_dataset",
-        "tokens_per_second": round(manifest["tokens_in"] / (seconds - start_seconds)),
-        "sequences_per_second": round(manifest["num_examples"] / (seconds - start_seconds)),
-        "tokens": manifest["tokens_in"],
-        "megabytes": round(manifest["source"]["corpus_bytes"] / 1e6, 1),
-        "seconds": round(seconds, 2),
-        "start_seconds": round(start_seconds, 2),
-        "threads": num_processes,
-    }
 
 
 def measure_masking(kind: str, *, num_runs: int) -> dict[str, Any]:
@@ -90,22 +66,6 @@ def measure_input(kind: str, *, num_runs: int) -> dict[str, Any]:
             **_position_costs(dataset, _training_dataset(files, kind), Path(folder), num_runs),
             "shuffle_buffer_size": SHUFFLE_BUFFER_SIZE,
         }
-
-
-def _fastest_build(
-    corpus_dir: Path, vocab_file: Path, num_processes: int, num_runs: int
-) -> tuple[float, dict[str, Any]]:
-    """Returns the seconds of the fastest of some builds, and their manifest."""
-    seconds = []
-    for _ in range(num_runs):
-        with tempfile.TemporaryDirectory() as output_dir:
-            settings = BuildSettings(
-                corpus_dir=corpus_dir, vocab_file=vocab_file, output_dir=Path(output_dir), num_processes=num_processes
-            )
-            start = time.perf_counter()
-            manifest = build_dataset(settings)
-            seconds.append(time.perf_counter() - start)
-    return min(seconds), manifest
 
 
 def _measure_batches(
@@ -211,9 +171,6 @@ def _examples(num_examples: int) -> PackedExamples:
 
 def _measurements(arguments: argparse.Namespace) -> Iterator[Callable[..., dict[str, Any]]]:
     """Yields the measurements that the command line asks for, as functions of num_runs."""
-    if "build" in arguments.parts:
-        settings = {name: getattr(arguments, name) for name in ("corpus_dir", "vocab_file", "num_processes")}
-        yield functools.partial(measure_build, **settings)
     for part, measure in (("masking", measure_masking), ("parsing", measure_parsing), ("input", measure_input)):
         for kind in arguments.masking if part in arguments.parts else ():
             yield functools.partial(measure, kind)
@@ -222,17 +179,10 @@ def _measurements(arguments: argparse.Namespace) -> Iterator[Callable[..., dict[
 def main() -> None:
     """Measures what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, help="what to measure (all; build only with a corpus)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (all)")
     parser.add_argument("--masking", nargs="+", choices=KINDS, default=list(KINDS), help="kinds of masking (all)")
-    parser.add_argument("--corpus-dir", type=Path, help="folder of text to build records of")
-    parser.add_argument("--vocab-file", type=Path, help="its vocabulary")
-    parser.add_argument("--num-processes", type=int, default=2, help="processes that build (%(default)s)")
     parser.add_argument("--num-runs", type=int, default=5, help="runs a measurement is the best of (%(default)s)")
     arguments = parser.parse_args()
-    has_corpus = arguments.corpus_dir is not None and arguments.vocab_file is not None
-    arguments.parts = arguments.parts or (PARTS if has_corpus else PARTS[1:])
-    if "build" in arguments.parts and not has_corpus:
-        parser.error("building is measured on a corpus: give --corpus-dir and --vocab-file")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     for measure in _measurements(arguments):
         print(json.dumps({"device": "cpu", **measure(num_runs=arguments.num_runs)}), flush=True)
