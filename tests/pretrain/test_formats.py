@@ -5,13 +5,18 @@ import dataclasses
 import json
 import logging
 
+import numpy as np
 import pytest
 
 from electra_span.config import UserError
+from electra_span.masking import MaskingConfig
+from electra_span.tokenization import load_tokenizer
 from pretrain import build
 from pretrain.build import BuildError, BuildSettings, build_dataset
 from pretrain.build_settings import source_of
+from pretrain.input_pipeline import training_dataset
 from pretrain.manifest import ManifestError
+from pretrain.records import check_records, input_files
 from tests.pretrain.source_forms import DOCUMENTS
 
 
@@ -58,14 +63,6 @@ def test_records_follow_the_seed_and_not_the_order_of_the_work(tmp_path, setting
     assert _records(tmp_path / "backwards") == expected
 
 
-def test_full_examples_are_the_same_from_two_processes(tmp_path, settings, monkeypatch):
-    monkeypatch.setattr(build, "_MIN_TASK_BYTES", 10_000)
-    for name, num_processes in (("one", 1), ("two", 2)):
-        changes = {"format": "sentences", "output_dir": tmp_path / name, "num_processes": num_processes}
-        build_dataset(dataclasses.replace(settings, **changes))
-    assert _records(tmp_path / "one") == _records(tmp_path / "two")
-
-
 def test_log_says_how_full_the_examples_are_and_how_much_is_unknown(settings, caplog):
     with caplog.at_level(logging.INFO):
         manifest = build_dataset(dataclasses.replace(settings, format="sentences"))
@@ -80,6 +77,40 @@ def test_examples_of_real_text_are_full(settings, shared_data):
     manifest = build_dataset(settings)
     assert manifest["fill"] > 0.98
     assert manifest["tokens_out"] == manifest["tokens_in"] > 400_000
+
+
+@pytest.mark.parametrize("example_format", ["sentences", "rows"])
+def test_training_masks_text_and_no_separator_of_the_records(settings, example_format):
+    tokenizer = load_tokenizer(settings.vocab_file)
+    settings = dataclasses.replace(settings, format=example_format)
+    build_dataset(settings)
+    files = input_files(f"{settings.output_dir}/pretrain_data.tfrecord*")
+    check_records(files, max_seq_length=settings.max_seq_length, tokenizer=tokenizer)
+    masking = MaskingConfig(
+        mask_prob=0.4,
+        max_predictions_per_seq=11,
+        mask_id=tokenizer.mask_id,
+        special_ids=tokenizer.special_ids,
+        masking="span",
+        replace_unit="span",
+    )
+    batches = training_dataset(
+        files,
+        max_seq_length=settings.max_seq_length,
+        batch_size=64,
+        masking=masking,
+        seed=0,
+        num_held_out=0,
+        shuffle_buffer_size=100,
+    )
+    batch = next(iter(batches))
+    ids = batch.input_ids.numpy()
+    is_separator = ids == tokenizer.sep_id
+    assert (is_separator.sum(axis=1).max() > 1) == (example_format == "sentences")
+    assert (batch.masked_input_ids.numpy()[is_separator] == tokenizer.sep_id).all()
+    assert (batch.masked_input_ids.numpy() == tokenizer.mask_id).sum() > 64
+    assert not np.isin(batch.masked_lm_ids.numpy()[batch.masked_lm_weights == 1], tokenizer.special_ids).any()
+    assert not batch.segment_ids.numpy().any()
 
 
 def test_formats_are_told_apart_and_the_original_s_is_not_named_in_the_source(settings):
