@@ -1,0 +1,86 @@
+"""The config.json of a published model: what it says of the model, and what it holds for transformers."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, UserError
+from electra_span.convert.names import Model, ModelClass
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
+from electra_span.tokenization import Tokenizer
+
+CONFIG_FILE = "config.json"
+_MAX_SPAN_LENGTH = "max_span_length"  # there, where there is a span head
+_MODEL_CLASSES: Mapping[str, ModelClass] = {
+    "ElectraForPreTraining": ElectraDiscriminator,
+    "ElectraForMaskedLM": ElectraGenerator,
+    "TwoTowerElectraForMaskedLM": TwoTowerGenerator,
+}
+
+
+class Architecture(NamedTuple):
+    """What a model is, in the order that `expected_names` takes it."""
+
+    model_class: ModelClass
+    config: EncoderConfig
+    max_span_length: int
+
+
+class PublishedModelError(UserError):
+    """A folder that does not hold a model in its published form, or cannot take one."""
+
+
+def published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
+    """Returns the contents of config.json."""
+    architecture = next(name for name, kind in _MODEL_CLASSES.items() if isinstance(model, kind))
+    settings = dataclasses.asdict(model.config)
+    if model.config.embedding_type == "full":  # as transformers has it, without a word
+        settings = {name: value for name, value in settings.items() if name not in COMPOSITIONAL_FIELDS}
+    if model.max_span_length:
+        settings[_MAX_SPAN_LENGTH] = model.max_span_length
+    return {
+        **settings,
+        "architectures": [architecture],
+        "model_type": "two_tower_electra" if isinstance(model, TwoTowerGenerator) else "electra",
+        "dtype": "float32",
+        "pad_token_id": 0 if tokenizer is None else tokenizer.pad_id,
+        "tie_word_embeddings": True,
+    }
+
+
+def read_config(path: pathlib.Path) -> Architecture:
+    """Returns what a config.json says.
+
+    Raises:
+        PublishedModelError: it cannot be read, or describes no model that is known here.
+    """
+    settings = _read_json(path)
+    architectures = settings.get("architectures")
+    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+    model_class = _MODEL_CLASSES.get(str(architecture))
+    if model_class is None:
+        raise PublishedModelError(
+            f"{path}: architectures must be one of {sorted(_MODEL_CLASSES)}. Received: {architectures!r}"
+        )
+    max_span_length = settings.get(_MAX_SPAN_LENGTH, 0)
+    if type(max_span_length) is not int or max_span_length < 0:
+        raise PublishedModelError(f"{path}: {_MAX_SPAN_LENGTH} must be a length. Received: {max_span_length!r}")
+    try:
+        return Architecture(model_class, EncoderConfig.from_published(settings), max_span_length)
+    except HparamError as error:
+        raise PublishedModelError(f"{path}: {error}") from error
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Returns the object in a JSON file."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PublishedModelError(f"{path}: {error.strerror}; a published model has this file") from error
+    except ValueError as error:
+        raise PublishedModelError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise PublishedModelError(f"{path}: must hold an object. Received: {type(settings).__name__}")
+    return settings
