@@ -15,7 +15,8 @@ from typing import Any
 from electra_span.config import EncoderConfig, HparamError, checked_hparams, widths_by_rule
 from electra_span.model_cost import Network
 from pretrain.config_defaults import TABLE_FIELDS, merged_hparams, most_masked, settings_by_phases, values_by_rule
-from pretrain.config_rules import MAY_CHANGE, check_pairs, check_values
+from pretrain.config_pairs import check_pairs
+from pretrain.config_rules import MAY_CHANGE, check_values
 from pretrain.phases import ends_of, settings_of
 
 

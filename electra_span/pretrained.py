@@ -4,57 +4,41 @@ A folder holds config.json, model.safetensors and the tokenizer's files. A two-t
 not know, has a model type of its own there.
 """
 
-import dataclasses
 import functools
 import json
 import os
 import pathlib
 import shutil
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, UserError
+from electra_span.config import EncoderConfig
 from electra_span.convert.names import (
     COMPOSITIONAL_TENSORS,
     WORD_EMBEDDINGS,
     Model,
-    ModelClass,
     expected_names,
     names_of,
     relative_path,
 )
 from electra_span.encoder import ElectraEncoder
 from electra_span.layers.embeddings import Embeddings
-from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
+from electra_span.models import TwoTowerGenerator, make_two_towers
+from electra_span.published_config import (
+    CONFIG_FILE,
+    Architecture,
+    PublishedModelError,
+    published_config,
+    read_config,
+)
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_WEIGHTS = "model.safetensors"
 _VOCABULARIES = ("vocab.txt", "tokenizer.json", "vocab.json", "spiece.model")  # transformers writes the second alone
 _TOKENIZER_FILES = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
-_ARCHITECTURES: Mapping[str, ModelClass] = {
-    "ElectraForPreTraining": ElectraDiscriminator,
-    "ElectraForMaskedLM": ElectraGenerator,
-    "TwoTowerElectraForMaskedLM": TwoTowerGenerator,
-}
-
-
-_MAX_SPAN_LENGTH = "max_span_length"  # in config.json, where there is a span head
-
-
-class _Architecture(NamedTuple):
-    """What a model is, in the order that `expected_names` takes it."""
-
-    model_class: ModelClass
-    config: EncoderConfig
-    max_span_length: int
-
-
-class PublishedModelError(UserError):
-    """A folder that does not hold a model in its published form, or cannot take one."""
 
 
 def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | pathlib.Path) -> None:
@@ -99,7 +83,7 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
         PublishedModelError: names the file and what is missing in it or wrong.
     """
     directory = pathlib.Path(directory)
-    architecture = _read_config(directory / _CONFIG)
+    architecture = read_config(directory / CONFIG_FILE)
     tensors = _read_tensors(directory / _WEIGHTS, architecture)
     model = _make(architecture, dtype)
     for variable in model.variables:
@@ -108,7 +92,7 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
     return model
 
 
-def _make(architecture: _Architecture, dtype: str) -> Model:
+def _make(architecture: Architecture, dtype: str) -> Model:
     """Returns an untrained model."""
     model_class, config, max_span_length = architecture
     build_encoder = functools.partial(ElectraEncoder, dtype=dtype)
@@ -127,8 +111,8 @@ def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -
         tensors[names[path].hugging_face] = np.ascontiguousarray(value.T if names[path].is_transposed else value)
     tensors[WORD_EMBEDDINGS] = _embeddings_of(model).words.full_table().numpy()
     save_file(tensors, directory / _WEIGHTS, metadata={"format": "pt"})
-    text = json.dumps(_published_config(model, tokenizer), indent=2, sort_keys=True)
-    (directory / _CONFIG).write_text(text + "\n", encoding="utf-8")
+    text = json.dumps(published_config(model, tokenizer), indent=2, sort_keys=True)
+    (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     if tokenizer is not None:
         tokenizer.save(directory, model_max_length=model.config.max_position_embeddings)
 
@@ -150,61 +134,11 @@ def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
 
     config.json goes first and comes last: at no moment does the folder hold a mixture that can be loaded.
     """
-    for name in (_CONFIG, _WEIGHTS, *_TOKENIZER_FILES):
+    for name in (CONFIG_FILE, _WEIGHTS, *_TOKENIZER_FILES):
         (directory / name).unlink(missing_ok=True)
-    for file in sorted(partial.iterdir(), key=lambda file: file.name == _CONFIG):
+    for file in sorted(partial.iterdir(), key=lambda file: file.name == CONFIG_FILE):
         os.replace(file, directory / file.name)
     partial.rmdir()
-
-
-def _published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
-    """Returns the contents of config.json."""
-    architecture = next(name for name, kind in _ARCHITECTURES.items() if isinstance(model, kind))
-    settings = dataclasses.asdict(model.config)
-    if model.config.embedding_type == "full":  # as transformers has it, without a word
-        settings = {name: value for name, value in settings.items() if name not in COMPOSITIONAL_FIELDS}
-    if model.max_span_length:
-        settings[_MAX_SPAN_LENGTH] = model.max_span_length
-    return {
-        **settings,
-        "architectures": [architecture],
-        "model_type": "two_tower_electra" if isinstance(model, TwoTowerGenerator) else "electra",
-        "dtype": "float32",
-        "pad_token_id": 0 if tokenizer is None else tokenizer.pad_id,
-        "tie_word_embeddings": True,
-    }
-
-
-def _read_config(path: pathlib.Path) -> _Architecture:
-    """Returns what a config.json says."""
-    settings = _read_json(path)
-    architectures = settings.get("architectures")
-    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
-    model_class = _ARCHITECTURES.get(str(architecture))
-    if model_class is None:
-        raise PublishedModelError(
-            f"{path}: architectures must be one of {sorted(_ARCHITECTURES)}. Received: {architectures!r}"
-        )
-    max_span_length = settings.get(_MAX_SPAN_LENGTH, 0)
-    if type(max_span_length) is not int or max_span_length < 0:
-        raise PublishedModelError(f"{path}: {_MAX_SPAN_LENGTH} must be a length. Received: {max_span_length!r}")
-    try:
-        return _Architecture(model_class, EncoderConfig.from_published(settings), max_span_length)
-    except HparamError as error:
-        raise PublishedModelError(f"{path}: {error}") from error
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Returns the object in a JSON file."""
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PublishedModelError(f"{path}: {error.strerror}; a published model has this file") from error
-    except ValueError as error:
-        raise PublishedModelError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(settings, dict):
-        raise PublishedModelError(f"{path}: must hold an object. Received: {type(settings).__name__}")
-    return settings
 
 
 def _read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer | None:
@@ -214,13 +148,13 @@ def _read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer
     tokenizer = load_tokenizer(directory)
     if tokenizer.vocab_size > config.vocab_size:
         raise PublishedModelError(
-            f"{directory}: vocab_size in {_CONFIG} must be at least the tokenizer's {tokenizer.vocab_size} tokens. "
+            f"{directory}: vocab_size in {CONFIG_FILE} must be at least the tokenizer's {tokenizer.vocab_size} tokens. "
             f"Received: {config.vocab_size}"
         )
     return tokenizer
 
 
-def _read_tensors(path: pathlib.Path, architecture: _Architecture) -> dict[str, np.ndarray]:
+def _read_tensors(path: pathlib.Path, architecture: Architecture) -> dict[str, np.ndarray]:
     """Returns the value of each variable of a model by its path, from a safetensors file that must hold all of them.
 
     Nothing is made before the file is known to hold it, whatever sizes the config asks for.
@@ -240,7 +174,7 @@ def _read_tensors(path: pathlib.Path, architecture: _Architecture) -> dict[str, 
         raise PublishedModelError(f"{path}: is not a safetensors file: {error}") from error
 
 
-def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, architecture: _Architecture) -> None:
+def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, architecture: Architecture) -> None:
     """Raises PublishedModelError where a tensor that the model needs is missing, or of another shape."""
     for name in expected_names(*architecture):
         shape = shapes.get(name.hugging_face)
