@@ -30,8 +30,8 @@ class _Text(NamedTuple):
     packing: Packing
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """The arguments that all packers of tokens take."""
+    def arguments(self) -> dict[str, int]:
+        """What all packers of tokens take, by name."""
         return {"max_seq_length": self.packing.max_seq_length} | {
             name: getattr(self.tokenizer, name) for name in ("cls_id", "sep_id", "pad_id")
         }
@@ -47,7 +47,7 @@ def _pairs(text: _Text) -> tuple[PackedExamples, dict[str, int]]:
     max_seq_length = text.packing.max_seq_length
     line_lengths = np.diff(row_splits).tolist()
     assignment = assign_lines(line_lengths, text.document_ends, max_seq_length=max_seq_length, draws=text.draws)
-    examples, dropped = pack_examples(ids, row_splits, assignment, **text.sizes)
+    examples, dropped = pack_examples(ids, row_splits, assignment, **text.arguments)
     return examples, {"end_of_first_segment": dropped.first_segments, "end_of_second_segment": dropped.second_segments}
 
 
@@ -61,12 +61,12 @@ def _sentences(text: _Text) -> tuple[PackedExamples, dict[str, int]]:
         max_seq_length=text.packing.max_seq_length,
         document_tails=text.packing.document_tails,
     )
-    return pack_pieces(ids, pieces, **text.sizes), {"document_tails": num_dropped}
+    return pack_pieces(ids, pieces, **text.arguments), {"document_tails": num_dropped}
 
 
 def _rows(text: _Text) -> tuple[PackedExamples, dict[str, int]]:
     pieces, num_dropped = first_tokens(text.document_splits, max_seq_length=text.packing.max_seq_length)
-    return pack_pieces(text.lines.ids, pieces, **text.sizes), {"end_of_row": num_dropped}
+    return pack_pieces(text.lines.ids, pieces, **text.arguments), {"end_of_row": num_dropped}
 
 
 FORMATS: dict[str, Callable[[_Text], tuple[PackedExamples, dict[str, int]]]] = {
