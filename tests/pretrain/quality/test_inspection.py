@@ -1,6 +1,6 @@
-import dataclasses
 import json
 import random
+import sys
 from collections import Counter
 
 import numpy as np
@@ -13,6 +13,7 @@ from pretrain.corpus import CorpusError, corpus_files
 from pretrain.packing import Packing
 from pretrain.quality.inspection import InspectionSettings, inspect_corpus
 from pretrain.quality.scripts import script_counts
+from pretrain.quality.settings import QualityError
 
 WORDS = ("the", "a", "cat", "dog", "house", "tree", "sees", "finds", "near", "under", "old", "small")
 REPEATED = "this is a line of more than ten words that comes again"
@@ -171,6 +172,13 @@ def test_wikipedia_against_squad(shared_data, monkeypatch):
     assert total == report["text"]["characters"]
 
 
+@pytest.mark.parametrize(("module", "package"), [("datasketch", "datasketch"), ("fontTools.unicodedata", "fonttools")])
+def test_missing_package_is_an_error_with_the_remedy(folder, monkeypatch, module, package):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(QualityError, match=rf"install {package}: pip install 'electra-span\[inspect\]'"):
+        _inspected(folder / "corpus")
+
+
 def test_settings_are_checked():
-    with pytest.raises(Exception, match="duplicate_threshold must be from"):
-        dataclasses.replace(InspectionSettings(), duplicate_threshold=1.0)
+    with pytest.raises(QualityError, match=r"duplicate_threshold must be from 0\.3 to 0\.95\. Received: 1\.0"):
+        InspectionSettings(duplicate_threshold=1.0)
