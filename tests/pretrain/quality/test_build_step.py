@@ -131,6 +131,23 @@ def test_build_that_was_stopped_does_not_compare_again(settings, monkeypatch):
     assert manifest["dropped"]["duplicate_documents"] == NUM_TOKENS["duplicate_documents"]
 
 
+def test_rows_of_a_real_table_are_filtered_and_accounted_for(settings, shared_data):
+    manifest = build_dataset(
+        dataclasses.replace(
+            settings,
+            corpus_files=(str(shared_data / "csv" / "airline_tweets.csv"),),
+            vocab_file=shared_data / "vocab" / "vocab.txt",
+            format="rows",
+            max_seq_length=64,
+            dedup=("documents", "lines"),
+        )
+    )
+    dropped = manifest["dropped"]
+    assert manifest["tokens_in"] == manifest["tokens_out"] + sum(dropped.values())
+    assert manifest["num_examples"] == manifest["num_documents"] < manifest["sources"]["csv"]["num_documents"]
+    assert 0.005 < dropped["duplicate_documents"] / manifest["tokens_in"] < 0.1
+
+
 def test_changed_evaluation_file_or_filter_is_another_build(settings, evaluation):
     settings = dataclasses.replace(settings, dedup=("lines",), drop_overlap=(evaluation,))
     build_dataset(settings)
