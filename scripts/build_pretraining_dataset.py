@@ -105,11 +105,11 @@ def main(arguments: argparse.Namespace) -> None:
     names = BuildSettings.__dataclass_fields__
     told = {name: value for name, value in vars(arguments).items() if name in names}
     told |= {"corpus_files": tuple(arguments.corpus_files), "source_settings": source_settings(arguments)}
-    told |= {"dedup": _dedup(arguments), "drop_overlap": tuple(arguments.drop_overlap)}
+    told |= {"dedup": dedup_of(arguments), "drop_overlap": tuple(arguments.drop_overlap)}
     build_dataset(BuildSettings(**told))
 
 
-def _dedup(arguments: argparse.Namespace) -> tuple[str, ...]:
+def dedup_of(arguments: argparse.Namespace) -> tuple[str, ...]:
     """Returns what is left out where it occurs again: all there is, where the flag stands alone."""
     return () if arguments.dedup is None else tuple(arguments.dedup) or DEDUP
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pretrain.build import BuildSettings, build_dataset
-from scripts.build_pretraining_dataset import make_parser
+from scripts.build_pretraining_dataset import dedup_of, make_parser
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_pretraining_dataset.py"
 REQUIRED = ["--corpus-dir", "c", "--vocab-file", "v", "--output-dir", "o"]
