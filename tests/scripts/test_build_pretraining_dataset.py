@@ -84,6 +84,14 @@ def test_flags_mean_what_they_say(flags, name, value):
 
 
 @pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], ()), (["--dedup"], ("documents", "lines")), (["--dedup", "lines", "--seed=1"], ("lines",))],
+)
+def test_dedup_alone_means_all_that_can_occur_again(flags, expected):
+    assert dedup_of(make_parser().parse_args([*REQUIRED, *flags])) == expected
+
+
+@pytest.mark.parametrize(
     "flags", [["--blanks-separate-docs=maybe"], ["--max-seq-length=x"], ["--unknown=1"], ["--format=row"]]
 )
 def test_wrong_flags_are_errors(flags, capsys):
