@@ -60,15 +60,15 @@ def pair_features(first: FlatIds, second: FlatIds, *, max_seq_length: int, cls_i
     starts = row_splits[:-1]
     input_ids = np.full(row_splits[-1], sep_id, np.int32)
     input_ids[starts] = cls_id
-    input_ids[_ranges(starts + 1, kept.first)] = first.ids[_ranges(first.row_splits[:-1], kept.first)]
-    places = _ranges(starts + kept.first + 2, kept.second)
-    input_ids[places] = second.ids[_ranges(second.row_splits[:-1], kept.second)]
+    input_ids[ranges(starts + 1, kept.first)] = first.ids[ranges(first.row_splits[:-1], kept.first)]
+    places = ranges(starts + kept.first + 2, kept.second)
+    input_ids[places] = second.ids[ranges(second.row_splits[:-1], kept.second)]
     segment_ids = np.zeros_like(input_ids)
-    segment_ids[_ranges(starts + kept.first + 2, kept.second + is_pair)] = 1
+    segment_ids[ranges(starts + kept.first + 2, kept.second + is_pair)] = 1
     return TextFeatures(input_ids, segment_ids, row_splits)
 
 
-def _ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Returns starts[0], starts[0] + 1, ... (lengths[0] numbers), then those from starts[1], and so on.
 
     Args:

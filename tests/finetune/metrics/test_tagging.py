@@ -1,0 +1,111 @@
+import collections
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finetune.metrics.tagging import SpanCounts, span_counts, tagging_scores
+from finetune.tags import READINGS, Span, bio_tags, bioes_tags, is_tag, spans_of
+
+TAGS = ["O", *(f"{position}-{kind}" for position in "BIES" for kind in "XY")]
+# Where conlleval's tables say that a span ends before a tag, or starts at it, for tags of one kind.
+ENDS = {"BB", "BS", "BO", "IB", "IS", "IO", *("E" + after for after in "BIESO"), *("S" + after for after in "BIESO")}
+STARTS = {"OI", "OE", "EI", "EE", "SI", "SE", *(before + after for before in "OBIES" for after in "BS")}
+
+
+def conlleval_spans(tags: list[str]) -> set[Span]:
+    """Goes through a sentence as conlleval does: with a table of ends and one of starts."""
+    spans, first = set(), None
+    before, before_kind = "O", ""
+    for place, tag in enumerate([*tags, "O"]):
+        position, _, kind = tag.partition("-")
+        other = before != "O" and before_kind != kind
+        if first is not None and (before + position in ENDS or other):
+            spans.add(Span(first, place - 1, before_kind))
+            first = None
+        if before + position in STARTS or (position != "O" and before_kind != kind):
+            first = place
+        before, before_kind = position, kind
+    return spans
+
+
+@given(st.lists(st.sampled_from(TAGS), max_size=9))
+def test_spans_are_those_of_conlleval(tags):
+    spans = spans_of(tags)
+    assert set(spans) == conlleval_spans(tags)
+    assert spans == sorted(spans)
+
+
+@given(st.lists(st.sampled_from(TAGS), max_size=9), st.sampled_from(READINGS))
+def test_tags_made_of_spans_stand_for_these_spans_in_either_reading(tags, reading):
+    spans = spans_of(tags, reading)
+    for tagged in (bioes_tags(spans, len(tags)), bio_tags(spans, len(tags))):
+        assert spans_of(tagged, "conlleval") == spans_of(tagged, "original") == spans
+
+
+def test_spans_and_tags_are_the_recorded_ones_in_the_original_reading(golden):
+    for case in json.loads((golden / "glue/tagging.json").read_text())["spans"]:
+        spans = spans_of(case["tags"], "original")
+        assert [list(span) for span in spans] == case["spans"]
+        assert bioes_tags(spans, len(case["tags"])) == case["bioes"]
+        assert bio_tags(spans, len(case["tags"])) == case["bio"]
+
+
+def test_spans_of_two_kinds_are_never_one(golden):
+    recorded = json.loads((golden / "glue/tagging.json").read_text())["spans"]
+    differ = [case["tags"] for case in recorded if [list(span) for span in spans_of(case["tags"])] != case["spans"]]
+    assert differ == [
+        ["B-A", "I-B", "I-B"], ["O", "I-A", "E-A", "I-B", "O"], ["B-A", "E-A", "E-A"], ["S-A", "I-A", "E-A"],
+    ]  # fmt: skip
+    assert spans_of(["B-A", "I-B", "I-B"]) == [Span(0, 0, "A"), Span(1, 2, "B")]
+    assert spans_of(["B-A", "E-A", "E-A"]) == [Span(0, 1, "A"), Span(2, 2, "A")]
+
+
+def test_scores_are_the_recorded_ones(golden):
+    recorded = json.loads((golden / "glue/tagging.json").read_text())
+    names = {number: tag for tag, number in recorded["features"]["256"]["label_mapping"].items()}
+    metrics = recorded["metrics"]
+    gold, predicted = ([[names[tag] for tag in row] for row in metrics[key]] for key in ("labels", "predictions"))
+    expected = metrics["EntityLevelF1Scorer"] | metrics["AccuracyScorer"]
+    scores = tagging_scores(gold, predicted, "original")
+    assert scores == pytest.approx({key: expected[key] for key in ("precision", "recall", "f1", "accuracy")}, abs=1e-9)
+    by_conlleval = {"precision": 100 * 19 / 46, "recall": 100 * 19 / 31, "f1": 200 * 19 / (46 + 31)}
+    assert tagging_scores(gold, predicted) == pytest.approx({**by_conlleval, "accuracy": scores["accuracy"]})
+
+
+def test_baseline_of_conll_2000_has_its_published_scores(shared_data):
+    """The most frequent chunk tag of each part of speech: precision 72.58, recall 82.14, F1 77.07, accuracy 77.29."""
+    files = [(shared_data / f"chunk/{name}.txt").read_text(encoding="utf-8") for name in ("train", "test")]
+    train, test = ([[line.split() for line in part.splitlines()] for part in file.split("\n\n")] for file in files)
+    counts = collections.defaultdict(collections.Counter)
+    for _, part_of_speech, tag in (row for sentence in train for row in sentence):
+        counts[part_of_speech][tag] += 1
+    gold = [[row[2] for row in sentence] for sentence in test]
+    predicted = [[counts[row[1]].most_common(1)[0][0] for row in sentence] for sentence in test]
+    scores = {name: round(value, 2) for name, value in tagging_scores(gold, predicted).items()}
+    assert scores == {"precision": 72.58, "recall": 82.14, "f1": 77.07, "accuracy": 77.29}
+
+
+def test_spans_are_counted_by_kind():
+    gold = [["B-X", "I-X", "O", "S-Y"], ["O", "B-X"]]
+    predicted = [["B-X", "I-X", "S-Y", "S-Y"], ["O", "B-Z"]]
+    assert span_counts(gold, predicted) == {
+        "X": SpanCounts(2, 1, 1), "Y": SpanCounts(1, 2, 1), "Z": SpanCounts(0, 1, 0),
+    }  # fmt: skip
+
+
+def test_nothing_found_or_nothing_there_scores_0():
+    assert tagging_scores([["O", "S-X"]], [["O", "O"]]) == {"precision": 0, "recall": 0, "f1": 0, "accuracy": 50}
+    assert tagging_scores([["O", "O"]], [["O", "S-X"]]) == {"precision": 0, "recall": 0, "f1": 0, "accuracy": 50}
+    assert tagging_scores([], []) == {"precision": 0, "recall": 0, "f1": 0, "accuracy": 0}
+
+
+def test_a_word_without_prediction_is_an_error():
+    with pytest.raises(ValueError, match=r"sentence 1: every word must have a predicted tag. Received: 1 tags for 2"):
+        tagging_scores([["O"], ["O", "O"]], [["O"], ["O"]])
+
+
+def test_a_tag_has_a_known_position_and_a_kind():
+    assert all(map(is_tag, ["O", "B-NP", "I-a-b", "E-X", "S-1"]))
+    assert not any(map(is_tag, ["", "B", "B-", "L-X", "NP", "o", "BX", "O-X"]))
