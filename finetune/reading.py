@@ -71,11 +71,11 @@ class RowTally:
         """The number of bad rows, left out or not."""
         return self.left_out.total() + self.kept.total()
 
-    def leave_out(self, line_number: int, rule: str, detail: str = "") -> None:
+    def leave_out(self, line_number: int | str, rule: str, detail: str = "") -> None:
         """Counts a row that cannot be used.
 
         Args:
-            line_number: of the row's first line, from 1.
+            line_number: of the row's first line, from 1; or another name of its place in the file.
             rule: what was wrong, equal for rows with the same mistake.
             detail: what else there is to say of this row.
 
@@ -87,7 +87,7 @@ class RowTally:
         self.left_out[rule] += 1
         self._count(line_number, rule + detail, "left out")
 
-    def keep(self, line_number: int, rule: str) -> None:
+    def keep(self, line_number: int | str, rule: str) -> None:
         """Counts a row that is used although something is wrong with it; see `leave_out`."""
         self.kept[rule] += 1
         self._count(line_number, rule, "used all the same")
@@ -98,10 +98,10 @@ class RowTally:
         counts += [f"{count} used although of {rule}" for rule, count in sorted(self.kept.items())]
         return f"{self.file}: {self.num_rows} rows" + "".join(f", {count}" for count in counts)
 
-    def _place(self, line_number: int) -> str:
-        return f"{self.file}: line {line_number}"
+    def _place(self, line_number: int | str) -> str:
+        return f"{self.file}: {line_number}" if isinstance(line_number, str) else f"{self.file}: line {line_number}"
 
-    def _count(self, line_number: int, mistake: str, what_became: str) -> None:
+    def _count(self, line_number: int | str, mistake: str, what_became: str) -> None:
         message = f"{self._place(line_number)}: {mistake}"
         if self.num_bad <= _MAX_NAMED:
             logging.warning("%s; the row is %s", message, what_became)

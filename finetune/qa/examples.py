@@ -1,0 +1,63 @@
+"""Questions over a text, whatever file they come from. Imports no TensorFlow."""
+
+import re
+from typing import NamedTuple
+
+
+class Answer(NamedTuple):
+    """A part of a context: `context[start : start + len(text)]` is its text."""
+
+    text: str
+    start: int  # in code points
+
+    @property
+    def end(self) -> int:
+        """The code point behind its last."""
+        return self.start + len(self.text)
+
+
+class Question(NamedTuple):
+    """A question, the text its answer is in, and the right answers.
+
+    Attributes:
+        id: by which predictions and gold answers are found; no other question of its file has it.
+        text: what is asked; it can be empty.
+        context: where the answer is.
+        answers: those found in the context, the first of which is trained on; they may be fewer than gold_texts, as in
+            files for evaluation.
+        gold_texts: what a prediction is compared with, none for an impossible question.
+        is_impossible: whether the context has no answer.
+    """
+
+    id: str
+    text: str
+    context: str
+    answers: tuple[Answer, ...]
+    gold_texts: tuple[str, ...]
+    is_impossible: bool
+
+
+def locate_answer(context: str, text: str, start: int) -> Answer | None:
+    """Returns the answer with its true text and offset, or None where it is not there.
+
+    An answer that differs from the context in case or in white space is taken as the context has it, and found
+    wherever it begins within the words that the given place touches: `locate_answer(c, t, s) == (t, s)` tells whether
+    it was right as given.
+
+    Args:
+        context: the text.
+        text: the answer.
+        start: the code point at which it begins.
+    """
+    if not text.strip() or not 0 <= start < len(context):
+        return None
+    if context.startswith(text, start):
+        return Answer(text, start)
+    first, last = start, start + len(text)
+    while first > 0 and not context[first - 1].isspace():
+        first -= 1
+    while last < len(context) and not context[last].isspace():
+        last += 1
+    pattern = r"\s+".join(map(re.escape, text.split()))
+    found = re.search(pattern, context[first:last], re.IGNORECASE)
+    return Answer(found.group(), first + found.start()) if found else None

@@ -1,0 +1,127 @@
+"""Files of questions: SQuAD 1.1 and 2.0, the JSON lines of MRQA, and QuAC. Imports no TensorFlow.
+
+`file_formats` turns each into rows of one shape, which are checked here by the same rules.
+"""
+
+import gzip
+import os
+import zlib
+from collections.abc import Container
+from typing import NamedTuple
+
+from electra_span.errors import reason_of
+from finetune.qa.examples import Answer, Question, locate_answer
+from finetune.qa.file_formats import FILE_FORMATS, LayoutError, QuestionRow
+from finetune.reading import BadRowLimit, DataError, RowTally
+
+_GZIP_MAGIC = b"\x1f\x8b"
+
+
+class ReadQuestions(NamedTuple):
+    """What a file holds."""
+
+    questions: list[Question]
+    tally: RowTally  # questions that were left out, and others with something wrong
+
+
+def read_questions(
+    file: str | os.PathLike[str],
+    file_format: str,
+    *,
+    for_training: bool,
+    limit: BadRowLimit | None = None,
+    history_turns: int = 0,
+) -> ReadQuestions:
+    """Returns the questions of a file, which may be compressed by gzip.
+
+    A question for evaluation is kept whatever is wrong with its answers or its text, so that its prediction is asked
+    for and counted; one for training is left out where it has no answer at its offset. Both are counted and named.
+
+    Args:
+        file: its path.
+        file_format: squad, mrqa or quac.
+        for_training: whether every question needs a place to train on.
+        limit: how many questions may be bad.
+        history_turns: how many questions and answers before it a question of QuAC begins with.
+
+    Raises:
+        DataError: for a file that is missing, not of this format, without questions, or with too many bad ones.
+    """
+    if file_format not in FILE_FORMATS:
+        raise DataError(f"the format of questions must be one of {', '.join(FILE_FORMATS)}. Received: {file_format!r}")
+    if history_turns and file_format != "quac":
+        raise DataError(f"history_turns are for quac, whose questions follow each other. Received: {file_format!r}")
+    tally = RowTally(file, limit)
+    questions: dict[str, Question] = {}
+    try:
+        for place, row in FILE_FORMATS[file_format](_read_bytes(file), history_turns):
+            tally.num_rows += 1
+            question = _question_of(place, row, tally, questions, for_training)
+            if question is not None:
+                questions[question.id] = question
+    except LayoutError as error:
+        raise DataError(f"{os.fspath(file)}: {error}") from error
+    if not questions:
+        raise DataError(f"{os.fspath(file)}: no question can be used; is it in the format {file_format}?")
+    return ReadQuestions(list(questions.values()), tally)
+
+
+def _read_bytes(file: str | os.PathLike[str]) -> bytes:
+    """Returns the content of a file, decompressed."""
+    try:
+        with open(file, "rb") as stream:
+            content = stream.read()
+        return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{os.fspath(file)}: cannot be read: {reason_of(error)}") from error
+
+
+def _question_of(
+    place: str, row: QuestionRow | str, tally: RowTally, known: Container[str], for_training: bool
+) -> Question | None:
+    """Returns the question of a row, or of what is wrong with it; None where it cannot be used."""
+    if isinstance(row, str):
+        rule, colon, detail = row.partition(":")
+        tally.leave_out(place, rule, colon + detail)
+        return None
+    mistake = _mistake_in(row, known)
+    if mistake:
+        tally.leave_out(place, mistake)
+        return None
+    gold_texts = tuple(dict.fromkeys(row.gold_texts))
+    located = [locate_answer(row.context, text, start) for text, start in row.answers]
+    answers = tuple(dict.fromkeys(answer for answer in located if answer is not None))
+    if not row.is_impossible and not answers and for_training:
+        tally.leave_out(place, "no answer is at its offset" if row.answers else "no answer")
+        return None
+    for rule in _oddities(row, located):
+        tally.keep(place, rule)
+    return Question(row.id, row.text, row.context, answers, gold_texts, row.is_impossible)
+
+
+def _mistake_in(row: QuestionRow, known: Container[str]) -> str | None:
+    """Returns why a row is no question, None where it is one."""
+    texts = [row.text, row.context, *row.gold_texts, *(text for text, _ in row.answers)]
+    if not isinstance(row.id, str) or not row.id:
+        return "the id is missing"
+    if row.id in known:
+        return "the id of another question"
+    if not all(isinstance(text, str) for text in texts):
+        return "question, context and answers must be text"
+    if not all(isinstance(start, int) for _, start in row.answers):
+        return "an answer's offset must be a whole number"
+    if row.is_impossible and row.gold_texts:
+        return "an answer to a question that is called impossible"
+    return None
+
+
+def _oddities(row: QuestionRow, located: list[Answer | None]) -> list[str]:
+    """Returns what is wrong with a question that is used all the same."""
+    rules = {
+        "no text of the question": not row.text.strip(),
+        "no text of the context": not row.context.strip(),
+        "no answer": not row.is_impossible and not row.gold_texts,
+        "an answer without text": any(not text.strip() for text, _ in row.answers),
+        "an answer that is not at its offset": None in located,
+    }
+    return [rule for rule, is_so in rules.items() if is_so]
