@@ -1,0 +1,190 @@
+"""Examples in the rows of tables, CSV or TSV. Imports no TensorFlow."""
+
+import csv
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from electra_span.errors import reason_of
+from finetune.reading import BadRowLimit, DataError, Example, RowTally, is_text
+
+_MAX_FIELD = 1 << 24  # characters
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CsvSettings:
+    """Where the texts and labels of a table are, and how it is written."""
+
+    text_column: str = "text"
+    text_pair_column: str | None = None
+    label_column: str = "label"
+    is_regression: bool = False
+    delimiter: str | None = None  # one character; None: a tab in .tsv, a comma in all else
+    has_quotes: bool = True  # false: quotation marks are text
+    encoding: str = "utf-8-sig"  # UTF-8, with a byte order mark or without
+
+    def __post_init__(self) -> None:
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"'):
+            raise DataError(
+                "delimiter must be one character, and neither a line end nor a quotation mark. "
+                f"Received: {self.delimiter!r}"
+            )
+        try:
+            "a".encode(self.encoding)
+        except LookupError:
+            raise DataError(f"encoding must be the name of one. Received: {self.encoding!r}") from None
+
+
+class CsvExamples(NamedTuple):
+    """The examples of a table, and what was counted as they were read."""
+
+    examples: list[Example]
+    tally: RowTally
+
+
+class _Columns(NamedTuple):
+    """Numbers of columns."""
+
+    text: int
+    text_pair: int | None
+    label: int | None
+
+
+def read_csv(
+    path: str | os.PathLike[str],
+    settings: CsvSettings,
+    *,
+    labels: Sequence[str] | None = None,
+    is_labelled: bool | None = True,
+    limit: BadRowLimit | None = None,
+) -> CsvExamples:
+    """Returns the examples of a table whose first row names its columns; their ids are the numbers of the rows, from 0.
+
+    Blank lines are passed over. White space around labels is no part of them.
+
+    Args:
+        path: of the table.
+        settings: where texts and labels are.
+        labels: the classes there may be; None: any.
+        is_labelled: whether there must be labels; None: where there is no column of labels, there are none.
+        limit: how many rows may be bad: broken, with a label that cannot be used (both are left out), or without text
+            (kept). Without labels no row may be left out.
+
+    Raises:
+        DataError: names file and line of a table that cannot be read, a column that is not there, or one bad row too
+            many.
+    """
+    rows = _rows(pathlib.Path(path), settings)
+    _, header = next(rows, (1, []))
+    if isinstance(header, csv.Error):
+        raise DataError(f"{os.fspath(path)}: line 1: malformed CSV: {header}")
+    columns = _columns(header, settings, path, is_labelled)
+    tally = RowTally(path, limit, may_leave_out=columns.label is not None)
+    examples: list[Example] = []
+    for line_number, fields in rows:
+        tally.num_rows += 1
+        if isinstance(fields, csv.Error):
+            tally.leave_out(line_number, "malformed CSV", f": {fields}")
+        elif len(fields) != len(header):
+            tally.leave_out(line_number, f"not {len(header)} fields", f". Received: {len(fields)}")
+        elif not all(map(is_text, fields)):
+            tally.leave_out(line_number, f"not {settings.encoding}")
+        elif (example := _example(fields, columns, settings, labels, line_number, tally)) is not None:
+            examples.append(example)
+    if not examples:
+        raise DataError(f"{tally.file}: there are no examples in it")
+    return CsvExamples(examples, tally)
+
+
+def _rows(path: pathlib.Path, settings: CsvSettings) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Yields the rows that are not blank, or what is wrong with them, with the number of the line they start in.
+
+    Raises:
+        DataError: where the file cannot be read, or a quotation mark is never closed.
+    """
+    csv.field_size_limit(_MAX_FIELD)
+    delimiter = settings.delimiter or ("\t" if path.suffix == ".tsv" else ",")
+    quoting: Any = csv.QUOTE_MINIMAL if settings.has_quotes else csv.QUOTE_NONE
+    try:
+        with open(path, encoding=settings.encoding, errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+            while True:
+                line_number = reader.line_num + 1
+                try:
+                    row: list[str] | csv.Error = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    if "unexpected end of data" in str(error):
+                        raise DataError(
+                            f"{path}: line {line_number}: a quotation mark opens a field and none closes it; where "
+                            "they are text, set has_quotes to false"
+                        ) from error
+                    row = error
+                if row:
+                    yield line_number, row
+    except (OSError, UnicodeError) as error:
+        raise DataError(f"{path}: cannot be read: {reason_of(error)}") from error
+
+
+def _columns(
+    header: list[str], settings: CsvSettings, path: str | os.PathLike[str], is_labelled: bool | None
+) -> _Columns:
+    """Returns the columns that are read; raises DataError where one is missing, or there twice."""
+
+    def place(name: str, hparam: str) -> int:
+        if header.count(name) == 1:
+            return header.index(name)
+        there = ", ".join(map(repr, header)) or "none"
+        remedy = "; another delimiter?" if len(header) == 1 and settings.delimiter is None else ""
+        raise DataError(
+            f"{os.fspath(path)}: line 1: there must be one column {name!r} ({hparam}). Received: {there}{remedy}"
+        )
+
+    has_labels = settings.label_column in header if is_labelled is None else is_labelled
+    return _Columns(
+        place(settings.text_column, "text_column"),
+        None if settings.text_pair_column is None else place(settings.text_pair_column, "text_pair_column"),
+        place(settings.label_column, "label_column") if has_labels else None,
+    )
+
+
+def _example(
+    fields: list[str],
+    columns: _Columns,
+    settings: CsvSettings,
+    labels: Sequence[str] | None,
+    line_number: int,
+    tally: RowTally,
+) -> Example | None:
+    """Returns the example of a row, None where its label cannot be used and the row is left out."""
+    label: str | float | None = None
+    if columns.label is not None:
+        field = fields[columns.label].strip()
+        label, mistake = (_score if settings.is_regression else _class)(field, labels)
+        if mistake:
+            tally.leave_out(line_number, mistake, f". Received: {field!r}")
+            return None
+    text_b = None if columns.text_pair is None else fields[columns.text_pair]
+    if not fields[columns.text].strip() or (text_b is not None and not text_b.strip()):
+        tally.keep(line_number, "empty text")
+    return Example(tally.num_rows - 1, fields[columns.text], text_b, label)
+
+
+def _class(field: str, labels: Sequence[str] | None) -> tuple[str, str]:
+    """Returns a label, and what is wrong with it."""
+    if not field:
+        return field, "no label"
+    return field, "" if labels is None or field in labels else f"the label is none of {', '.join(labels)}"
+
+
+def _score(field: str, labels: Sequence[str] | None) -> tuple[float, str]:
+    """Returns a score, and what is wrong with it."""
+    try:
+        score = float(field)
+    except ValueError:
+        score = math.nan
+    return score, "" if math.isfinite(score) else "the score is no number"
