@@ -35,6 +35,7 @@ _TYPE_NAMES: dict[Any, str] = {
     str: "a string",
     types.NoneType: "null",
     Mapping[str, Any]: "an object",
+    Sequence[str]: "a list of strings",
     Sequence[int]: "a list of integers",
     Sequence[float]: "a list of numbers",
     Sequence[Sequence[float]]: "a list of [step, value]",

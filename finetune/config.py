@@ -1,0 +1,177 @@
+"""FinetuningConfig: every hparam of fine-tuning, with its default, its meaning and its rules.
+
+Names, defaults and meanings are those of the original ELECTRA. Values come from, later ones winning: the class, the
+tasks, `model_size`, `preset`, the user. Imports no TensorFlow.
+"""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from electra_span.config import MODEL_SIZES, HparamError, check_choice, checked_hparams
+from finetune.config_rules import check_questions, check_values
+from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names
+
+# The learning rates of Clark et al. 2020, table 7, by size of the model; the released code has another one for small.
+_PAPER_LEARNING_RATES = {"small": 3e-4, "base": 1e-4, "large": 5e-5}
+
+
+def _hparam(default: Any, meaning: str) -> Any:
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
+
+
+def _derived(rule: str, meaning: str) -> Any:
+    """Returns a field without default: `from_hparams` works its value out by the rule where it is not given."""
+    return dataclasses.field(metadata={"meaning": meaning, "rule": rule})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinetuningConfig:
+    """All hparams of fine-tuning; made by `from_hparams`."""
+
+    model_name: str = _derived("`--model-name`", "name of the pretrained model")
+    data_dir: str = _derived("`--data-dir`", "folder of the tasks' files and the models")
+    preset: str | None = _hparam(None, "recipe to start from: paper (its learning rate by model_size, no weight decay)")
+    debug: bool = _hparam(False, "one trial, its examples logged, features made anew")
+    seed: int = _hparam(42, "seed of the first trial; each one after it adds 1")
+    task_names: Sequence[str] = dataclasses.field(
+        default=("chunk",),
+        metadata={
+            "meaning": "tasks to learn together: cola, sst, mrpc, sts, qqp, mnli, qnli, rte, wnli, chunk, squad, "
+            "squadv1, newsqa, naturalqs, triviaqa, searchqa, hotpotqa, quac, csv:PATH, tag:PATH, qa:PATH"
+        },
+    )
+    num_trials: int = _hparam(1, "runs, each with a seed of its own")
+    do_train: bool = _hparam(True, "train; false: evaluate init_checkpoint")
+    do_eval: bool = _hparam(True, "evaluate on the development examples")
+    keep_all_models: bool = _hparam(True, "keep the model of every trial; false: of the last")
+    log_examples: bool = _derived("as debug", "log the first examples with their features")
+
+    model_size: str = _hparam("small", "small, base or large")
+    model_hparam_overrides: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict, metadata={"meaning": "fields of EncoderConfig that differ from model_size"}
+    )
+    embedding_size: int | None = _derived("128 for small, else null", "width of the embeddings; null: the hidden size")
+    vocab_size: int = _hparam(30522, "number of tokens in the vocabulary")
+    do_lower_case: bool = _hparam(True, "lower-case the input")
+
+    learning_rate: float = _derived("1e-4, 5e-5 for large", "peak learning rate")
+    weight_decay_rate: float = _hparam(0.01, "decoupled weight decay; biases and LayerNorm are not decayed")
+    layerwise_lr_decay: float = _derived("0.8, 0.9 for large", "what the learning rate of a layer is of the one above")
+    layerwise_lr_decay_compat: bool = _hparam(False, "one power more for every layer, as the original code has it")
+    num_train_epochs: float = _derived("3; 10 for rte and sts, 2 for questions; of several tasks the fewest", "epochs")
+    warmup_proportion: float = _hparam(0.1, "share of the steps with a linear warmup")
+    train_batch_size: int = _hparam(32, "examples a step, over all devices")
+    eval_batch_size: int = _hparam(32, "examples an evaluation step")
+    predict_batch_size: int = _hparam(32, "examples a step of prediction")
+    save_checkpoints_steps: int = _hparam(1_000_000, "steps between checkpoints")
+    iterations_per_loop: int = _derived("1000, 1 with debug", "accepted, without effect: it belongs to TPUs")
+    use_tfrecords_if_existing: bool = _derived("false with debug", "use features that were made before")
+    write_test_outputs: bool = _hparam(False, "write predictions for the test files")
+    n_writes_test: int = _hparam(5, "trials that predictions are written of")
+
+    max_seq_length: int = _derived(
+        "128; 512 for questions, 256 for tags; of several tasks the longest", "most tokens of an example"
+    )
+    double_unordered: bool = _hparam(True, "train on the pairs of mrpc and sts in both orders")
+
+    max_query_length: int = _hparam(64, "most tokens of a question")
+    doc_stride: int = _hparam(128, "tokens between the starts of a context's windows")
+    n_best_size: int = _hparam(20, "answers kept for each question")
+    max_answer_length: int = _hparam(30, "most tokens of an answer")
+    answerable_classifier: bool = _hparam(True, "a head that tells whether there is an answer")
+    answerable_uses_start_logits: bool = _hparam(True, "the head reads the start logits too")
+    answerable_weight: float = _hparam(0.5, "weight of its loss")
+    joint_prediction: bool = _hparam(True, "predict the end from the start; false: both alone")
+    beam_size: int = _hparam(20, "starts that ends are predicted for")
+    qa_na_threshold: float = _hparam(-2.75, "logit of no answer above which there is none")
+
+    text_column: str = _hparam("text", "of csv, the column of the text")
+    text_pair_column: str | None = _hparam(None, "of csv, the column of a second text")
+    label_column: str = _hparam("label", "of csv, the column of the class or score")
+    is_regression: bool = _hparam(False, "of csv, labels are scores")
+    csv_delimiter: str | None = _hparam(None, "of csv, what parts the columns; null: a comma, or a tab in .tsv")
+    csv_quotes: bool = _hparam(True, "of csv, fields may be quoted; false: quotation marks are text")
+    dev_rate: float = _hparam(0.1, "of csv without a table dev, share of the training examples that are evaluated on")
+    word_column: int = _hparam(0, "of tag, the column of the word, from 0, or from -1 at the end")
+    tag_column: int = _hparam(-1, "of tag, the column of the tag")
+    encoding: str = _hparam("utf-8-sig", "of csv and tag, the encoding of the files")
+    max_bad_rows: int = _hparam(10, "rows of a file that may be bad, if max_bad_rate does not allow more")
+    max_bad_rate: float = _hparam(0.01, "share of a file's rows that may be bad")
+
+    model_dir: str = _derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
+    init_checkpoint: str = _derived("`<model_dir>/discriminator`", "folder of the model to start from")
+
+    use_tpu: bool = _hparam(False, "TPUs are not supported: true is an error")
+    num_tpu_cores: int = _hparam(1, "accepted, without effect")
+    tpu_job_name: str | None = _hparam(None, "accepted, without effect")
+    tpu_name: str | None = _hparam(None, "accepted, without effect")
+    tpu_zone: str | None = _hparam(None, "accepted, without effect")
+    gcp_project: str | None = _hparam(None, "accepted, without effect")
+
+    @classmethod
+    def from_hparams(cls, *, model_name: str, data_dir: str, hparams: Mapping[str, Any]) -> "FinetuningConfig":
+        """Returns the config of a run: class defaults, then rules of task and size, then preset, then the hparams.
+
+        Args:
+            model_name: name of the pretrained model.
+            data_dir: folder of the tasks' files and the models.
+            hparams: what the user sets. null gives a value that has a rule back to its rule.
+
+        Raises:
+            HparamError: for an unknown hparam, a wrong type, or a value that is not possible; names key and remedy.
+        """
+        for key in {"model_name", "data_dir"} & hparams.keys():
+            raise HparamError(f"{key} is not an hparam: it is given as --{key.replace('_', '-')}")
+        fields = dataclasses.fields(cls)
+        ruled = {field.name for field in fields if "rule" in field.metadata}
+        given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
+        defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
+        settings = {**defaults, "model_hparam_overrides": {}, "model_name": model_name, "data_dir": data_dir, **given}
+        return cls(**{**settings, **_values_by_rule(settings), **given})
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        check_questions(self, any(task.kind == "qa" for task in self.tasks))
+
+    @property
+    def tasks(self) -> tuple[TaskName, ...]:
+        """The tasks that are named."""
+        return parse_task_names(self.task_names)
+
+    def task_dir(self, task: TaskName) -> str:
+        """Returns where the files of a task are."""
+        return directory_of(task, self.data_dir)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the effective configuration, every value by its hparam's name."""
+        return {**dataclasses.asdict(self), "task_names": list(self.task_names)}
+
+    def to_json(self) -> str:
+        """Returns the effective configuration as JSON text."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+
+def _values_by_rule(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a value for every field that has a rule, and what the preset sets, from the other settings."""
+    size, debug = settings["model_size"], settings["debug"]
+    check_choice("model_size", size, MODEL_SIZES)
+    model_dir = settings.get("model_dir", os.path.join(settings["data_dir"], "models", settings["model_name"]))
+    preset: dict[str, Any] = {}
+    if settings["preset"] is not None:
+        check_choice("preset", settings["preset"], ("paper",))
+        preset = {"learning_rate": _PAPER_LEARNING_RATES[size], "weight_decay_rate": 0.0}
+    return {
+        **defaults_of(parse_task_names(settings["task_names"])),
+        "embedding_size": 128 if size == "small" else None,
+        "learning_rate": 5e-5 if size == "large" else 1e-4,
+        "layerwise_lr_decay": 0.9 if size == "large" else 0.8,
+        "log_examples": debug,
+        "iterations_per_loop": 1 if debug else 1000,
+        "use_tfrecords_if_existing": not debug,
+        "model_dir": model_dir,
+        "init_checkpoint": os.path.join(model_dir, "discriminator"),
+        **preset,
+    }

@@ -1,0 +1,54 @@
+"""What each hparam of fine-tuning may be. Imports no TensorFlow."""
+
+from typing import Any
+
+from electra_span.config import EncoderConfig, HparamError, check_choice, checked_hparams
+
+_LARGEST_SEED = 2**31 - 1
+
+_AT_LEAST: dict[str, float] = {
+    "seed": 0, "num_trials": 1, "weight_decay_rate": 0, "train_batch_size": 1, "eval_batch_size": 1,
+    "predict_batch_size": 1, "save_checkpoints_steps": 1, "iterations_per_loop": 1, "n_writes_test": 0,
+    "max_seq_length": 5, "max_query_length": 1, "doc_stride": 1, "n_best_size": 1, "max_answer_length": 1,
+    "answerable_weight": 0, "beam_size": 1, "max_bad_rows": 0, "vocab_size": 1, "num_tpu_cores": 1,
+}  # fmt: skip
+_ABOVE_ZERO = ("learning_rate", "num_train_epochs", "layerwise_lr_decay", "dev_rate")
+_AT_MOST_ONE = ("layerwise_lr_decay", "warmup_proportion", "dev_rate", "max_bad_rate")
+
+
+def check_values(config: Any) -> None:
+    """Raises HparamError for a value of a FinetuningConfig that is not possible."""
+    for name, least in _AT_LEAST.items():
+        if getattr(config, name) < least:
+            raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
+    for name in _ABOVE_ZERO:
+        if getattr(config, name) <= 0:
+            raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
+    for name in _AT_MOST_ONE:
+        if not 0 <= getattr(config, name) <= 1:
+            raise HparamError(f"{name} must be from 0 to 1. Received: {getattr(config, name)}")
+    if config.seed + config.num_trials - 1 > _LARGEST_SEED:
+        raise HparamError(
+            f"seed, num_trials: the seed of the last trial must be at most {_LARGEST_SEED}. Received: "
+            f"seed={config.seed}, num_trials={config.num_trials}"
+        )
+    if config.dev_rate == 1:
+        raise HparamError("dev_rate must be below 1: nothing would be left to train on. Received: 1")
+    if config.use_tpu:
+        raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
+    if not (config.do_train or config.do_eval or config.write_test_outputs):
+        raise HparamError("do_train, do_eval, write_test_outputs: one must be true. Received: all false")
+    check_choice("model_size", config.model_size, ("small", "base", "large"))
+    try:
+        checked_hparams(EncoderConfig, config.model_hparam_overrides)
+    except HparamError as error:
+        raise HparamError(f"model_hparam_overrides: {error}") from None
+
+
+def check_questions(config: Any, has_questions: bool) -> None:
+    """Raises HparamError where questions are among the tasks and leave no room for their contexts."""
+    if has_questions and config.max_seq_length < config.max_query_length + 4:
+        raise HparamError(
+            "max_seq_length, max_query_length: beside a question and 3 special tokens there must be room for the "
+            f"context. Received: max_seq_length={config.max_seq_length}, max_query_length={config.max_query_length}"
+        )
