@@ -32,6 +32,8 @@ def check_values(config: Any) -> None:
             f"seed, num_trials: the seed of the last trial must be at most {_LARGEST_SEED}. Received: "
             f"seed={config.seed}, num_trials={config.num_trials}"
         )
+    if config.tagging_segment_id not in (0, 1):
+        raise HparamError(f"tagging_segment_id must be 0 or 1. Received: {config.tagging_segment_id}")
     if config.dev_rate == 1:
         raise HparamError("dev_rate must be below 1: nothing would be left to train on. Received: 1")
     if config.use_tpu:

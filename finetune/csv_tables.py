@@ -90,12 +90,13 @@ def read_csv(
             tally.leave_out(line_number, "malformed CSV", f": {fields}")
         elif len(fields) != len(header):
             tally.leave_out(line_number, f"not {len(header)} fields", f". Received: {len(fields)}")
-        elif not all(map(is_text, fields)):
+        elif not is_text("".join(fields)):
             tally.leave_out(line_number, f"not {settings.encoding}")
         elif (example := _example(fields, columns, settings, labels, line_number, tally)) is not None:
             examples.append(example)
     if not examples:
         raise DataError(f"{tally.file}: there are no examples in it")
+    tally.report()
     return CsvExamples(examples, tally)
 
 

@@ -167,6 +167,7 @@ def read_glue(
             tally.keep(line_number, "empty text")
     if not examples:
         raise DataError(f"{path}: there are no examples in it")
+    tally.report()
     return GlueExamples(examples, tally)
 
 
@@ -206,7 +207,7 @@ def _numbered_rows(path: pathlib.Path, layout: Layout, tally: RowTally) -> Itera
         tally.num_rows += 1
         if len(fields) != num_columns:
             tally.leave_out(line_number, f"not {num_columns} fields", f". Received: {len(fields)}")
-        elif not all(map(is_text, fields)):
+        elif not is_text("".join(fields)):
             tally.leave_out(line_number, _BAD_ENCODING)
         else:
             yield line_number, fields

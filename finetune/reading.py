@@ -98,6 +98,11 @@ class RowTally:
         counts += [f"{count} used although of {rule}" for rule, count in sorted(self.kept.items())]
         return f"{self.file}: {self.num_rows} rows" + "".join(f", {count}" for count in counts)
 
+    def report(self) -> None:
+        """Logs the summary where a row was bad."""
+        if self.num_bad:
+            logging.warning("%s", self.summary())
+
     def _place(self, line_number: int | str) -> str:
         return f"{self.file}: {line_number}" if isinstance(line_number, str) else f"{self.file}: line {line_number}"
 

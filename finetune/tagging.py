@@ -86,6 +86,7 @@ def read_tagged(
         sentences.append(TaggedSentence(tally.num_rows - 1, words, tuple(tags)))
     if not sentences:
         raise DataError(f"{tally.file}: there are no sentences in it")
+    tally.report()
     return TaggedSentences(sentences, tally, num_repaired)
 
 
@@ -119,7 +120,7 @@ def _mistake(
             return offset, f"not {width} columns as in the first line", f". Received: {len(row)}"
         if not all(-width <= column < width for column in (word_column, tag_column)):
             return offset, f"no column {word_column} or {tag_column}", f". Received: {width} columns"
-        if not all(map(is_text, row)):
+        if not is_text("".join(row)):
             return offset, "not of the file's encoding", ""
         if not is_tag(row[tag_column]):
             return offset, "the tag is neither O nor B, I, E or S with a kind", f". Received: {row[tag_column]!r}"

@@ -102,6 +102,7 @@ def test_files_of_a_task_are_in_its_folder_or_where_its_name_says():
         ({"num_trials": -1}, "num_trials must be at least 1. Received: -1"),
         ({"learning_rate": 0}, r"learning_rate must be above 0. Received: 0"),
         ({"warmup_proportion": 1.5}, r"warmup_proportion must be from 0 to 1. Received: 1.5"),
+        ({"tagging_segment_id": 2}, "tagging_segment_id must be 0 or 1. Received: 2"),
         ({"dev_rate": 1}, "dev_rate must be below 1"),
         ({"seed": 2**31 - 1, "num_trials": 2}, "the seed of the last trial must be at most 2147483647"),
         ({"do_train": False, "do_eval": False}, "one must be true"),

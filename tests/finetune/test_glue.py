@@ -126,6 +126,14 @@ def test_as_many_rows_may_be_bad_as_the_larger_limit_allows(tmp_path):
         read_glue(GLUE_TASKS["sst"], "train", tmp_path, BadRowLimit(num_rows=1, rate=0.1))
 
 
+def test_what_was_left_out_is_told_in_the_log_in_the_end(tmp_path, caplog):
+    write_sst(tmp_path, "good\t1", *["bad"] * 7, " \t0")
+    read_glue(GLUE_TASKS["sst"], "train", tmp_path)
+    messages = [record.getMessage().replace(f"{tmp_path}/", "") for record in caplog.records]
+    assert messages[0] == "train.tsv: line 3: not 2 fields. Received: 1; the row is left out"
+    assert messages[5:] == ["train.tsv: 9 rows, 7 left out (not 2 fields), 1 used although of empty text"]
+
+
 def test_bytes_that_are_no_text_are_a_bad_row(tmp_path):
     (tmp_path / "train.tsv").write_bytes(b"sentence\tlabel\ngood\t1\ncaf\xe9\t0\n")
     read = read_glue(GLUE_TASKS["sst"], "train", tmp_path)

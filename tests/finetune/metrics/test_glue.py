@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finetune.glue import GLUE_TASKS
@@ -69,6 +69,7 @@ def test_loss_of_tagging_is_a_mean_over_words(golden):
     assert metrics["AccuracyScorer"]["loss"] == pytest.approx(2 * loss, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=30))
 def test_scores_of_classes_are_always_those_of_sklearn_and_never_nan(pairs):
     labels, predictions = (list(values) for values in zip(*pairs, strict=True))
@@ -81,6 +82,7 @@ def test_scores_of_classes_are_always_those_of_sklearn_and_never_nan(pairs):
         assert scores["mcc"] == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(-9, 9, width=16)), min_size=2, max_size=30))
 def test_correlations_are_those_of_scipy_or_0_where_nothing_varies(pairs):
     targets, predictions = (np.array(values, np.float64) for values in zip(*pairs, strict=True))

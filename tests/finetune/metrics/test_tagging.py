@@ -2,7 +2,7 @@ import collections
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finetune.metrics.tagging import SpanCounts, span_counts, tagging_scores
@@ -30,6 +30,7 @@ def conlleval_spans(tags: list[str]) -> set[Span]:
     return spans
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(TAGS), max_size=9))
 def test_spans_are_those_of_conlleval(tags):
     spans = spans_of(tags)
@@ -37,6 +38,7 @@ def test_spans_are_those_of_conlleval(tags):
     assert spans == sorted(spans)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(TAGS), max_size=9), st.sampled_from(READINGS))
 def test_tags_made_of_spans_stand_for_these_spans_in_either_reading(tags, reading):
     spans = spans_of(tags, reading)
