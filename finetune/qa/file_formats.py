@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 CANNOT_ANSWER = "CANNOTANSWER"  # QuAC's answer to what the text does not answer, and its contexts' last word
 
@@ -27,10 +27,10 @@ class QuestionRow(NamedTuple):
 Rows = Iterator[tuple[str, QuestionRow | str]]
 
 
-def _squad_rows(content: bytes, history_turns: int) -> Rows:
+def _squad_rows(stream: IO[bytes], history_turns: int) -> Rows:
     """Yields the questions of SQuAD 1.1 and 2.0: one JSON object of articles, paragraphs and questions."""
     del history_turns
-    for place, paragraph in _paragraphs(content):
+    for place, paragraph in _paragraphs(stream):
         for place_of_question, qa in _items(paragraph, "qas", place):
             yield _named(place_of_question, qa, "id"), _row_or_mistake(_squad_row, paragraph, qa)
 
@@ -47,11 +47,11 @@ def _squad_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionR
     )
 
 
-def _mrqa_rows(content: bytes, history_turns: int) -> Rows:
+def _mrqa_rows(stream: IO[bytes], history_turns: int) -> Rows:
     """Yields the questions of MRQA: one JSON object of a context a line, which a header can precede."""
     del history_turns
     is_first = True
-    for number, line in enumerate(content.split(b"\n"), 1):
+    for number, line in enumerate(stream, 1):
         if not line.strip():
             continue
         place = f"line {number}"
@@ -80,9 +80,9 @@ def _mrqa_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionRo
     )
 
 
-def _quac_rows(content: bytes, history_turns: int) -> Rows:
+def _quac_rows(stream: IO[bytes], history_turns: int) -> Rows:
     """Yields the questions of QuAC: SQuAD's layout, where a paragraph is a dialogue of turns."""
-    for place, paragraph in _paragraphs(content):
+    for place, paragraph in _paragraphs(stream):
         turns = list(_items(paragraph, "qas", place))
         for number, (place_of_question, qa) in enumerate(turns):
             earlier = [turn for _, turn in turns[max(0, number - history_turns) : number]]
@@ -111,14 +111,14 @@ def _quac_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any], earlier: list
     )
 
 
-def _paragraphs(content: bytes) -> Iterator[tuple[str, Any]]:
+def _paragraphs(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
     """Yields the place and the value of each paragraph of a file in SQuAD's layout.
 
     Raises:
         LayoutError: for a file that is no such JSON.
     """
     try:
-        data = json.loads(content.decode("utf-8-sig"))
+        data = json.loads(stream.read().decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise LayoutError(f"malformed JSON: {error}") from error
     articles = data.get("data") if isinstance(data, dict) else None
@@ -154,8 +154,8 @@ def _row_or_mistake(row: Callable[..., QuestionRow], *values: Any) -> QuestionRo
         return "not of this format"
 
 
-# By name: what yields the rows of a file's content, with so many turns of history before a question.
-FILE_FORMATS: dict[str, Callable[[bytes, int], Rows]] = {
+# By name: what yields the rows of a file, with so many turns of history before a question.
+FILE_FORMATS: dict[str, Callable[[IO[bytes], int], Rows]] = {
     "squad": _squad_rows,
     "mrqa": _mrqa_rows,
     "quac": _quac_rows,

@@ -7,7 +7,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Container
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from electra_span.errors import reason_of
 from finetune.qa.examples import Answer, Question, locate_answer
@@ -54,26 +54,26 @@ def read_questions(
     tally = RowTally(file, limit)
     questions: dict[str, Question] = {}
     try:
-        for place, row in FILE_FORMATS[file_format](_read_bytes(file), history_turns):
-            tally.num_rows += 1
-            question = _question_of(place, row, tally, questions, for_training)
-            if question is not None:
-                questions[question.id] = question
+        with _opened(file) as stream:
+            for place, row in FILE_FORMATS[file_format](stream, history_turns):
+                tally.num_rows += 1
+                question = _question_of(place, row, tally, questions, for_training)
+                if question is not None:
+                    questions[question.id] = question
     except LayoutError as error:
         raise DataError(f"{os.fspath(file)}: {error}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{os.fspath(file)}: cannot be read: {reason_of(error)}") from error
     if not questions:
         raise DataError(f"{os.fspath(file)}: no question can be used; is it in the format {file_format}?")
     return ReadQuestions(list(questions.values()), tally)
 
 
-def _read_bytes(file: str | os.PathLike[str]) -> bytes:
-    """Returns the content of a file, decompressed."""
-    try:
-        with open(file, "rb") as stream:
-            content = stream.read()
-        return gzip.decompress(content) if content.startswith(_GZIP_MAGIC) else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{os.fspath(file)}: cannot be read: {reason_of(error)}") from error
+def _opened(file: str | os.PathLike[str]) -> IO[bytes]:
+    """Returns a file opened for reading, decompressed."""
+    with open(file, "rb") as stream:
+        is_compressed = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+    return gzip.open(file) if is_compressed else open(file, "rb")
 
 
 def _question_of(

@@ -91,6 +91,17 @@ def iter_windows(
         num_before += len(batch)
 
 
+def questions_without_target(questions: Sequence[Question], windows: Iterable[Window]) -> list[str]:
+    """Returns the ids of questions with an answer that no window holds: it is too long, or has no token.
+
+    Args:
+        questions: of the windows.
+        windows: all of them.
+    """
+    held = {window.question_index for window in windows if window.start_position}
+    return [question.id for index, question in enumerate(questions) if not question.is_impossible and index not in held]
+
+
 def tokenize_contexts(contexts: Sequence[str], tokenizer: Tokenizer) -> dict[str, ContextTokens]:
     """Returns the tokens of each context, each tokenized once however often it is there."""
     distinct = list(dict.fromkeys(contexts))

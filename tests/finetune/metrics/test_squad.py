@@ -4,6 +4,8 @@ import itertools
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from finetune.metrics import squad
 from finetune.metrics.answers import normalize_answer, word_f1
@@ -162,6 +164,18 @@ def test_the_tuned_threshold_is_one_that_ties_can_be_parted_at():
     metrics = squad.evaluate_v2(impossible_only, predictions, dict.fromkeys(gold, 0.5)).metrics
     assert metrics["heldout_exact"] == 100.0
     assert metrics["heldout_exact_thresh"] < 0.5
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(["x", "y z", ""]), st.integers(-9, 9)), min_size=1))
+def test_the_best_value_is_that_of_the_best_threshold(rows):
+    gold = {f"q{number}": ["x z"] if has_answer else [] for number, (has_answer, _, _) in enumerate(rows)}
+    predictions = {name: prediction for name, (_, prediction, _) in zip(gold, rows, strict=True)}
+    null_odds = {name: odds + index / 1000 for index, (name, (_, _, odds)) in enumerate(zip(gold, rows, strict=True))}
+    at_thresholds = [squad.evaluate_v2(gold, predictions, null_odds, odds).metrics for odds in null_odds.values()]
+    at_thresholds.append(squad.evaluate_v2(gold, predictions, null_odds, -99).metrics)
+    for name in ("exact", "f1"):
+        best = max(metrics[name] for metrics in at_thresholds)
+        assert at_thresholds[0][f"best_{name}"] == pytest.approx(best)
 
 
 def test_the_order_of_questions_changes_nothing():

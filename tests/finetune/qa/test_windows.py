@@ -14,7 +14,7 @@ from electra_span.tokenization import load_with_special_tokens
 from finetune.qa.answer_text import covered_text
 from finetune.qa.examples import Answer, Question
 from finetune.qa.readers import read_questions
-from finetune.qa.windows import iter_windows, tokenize_contexts, window_starts
+from finetune.qa.windows import iter_windows, questions_without_target, tokenize_contexts, window_starts
 from tests.finetune.qa.tiny_pieces import PieceTokenizer
 
 INPUTS = {
@@ -117,15 +117,13 @@ def test_an_impossible_question_and_a_window_without_the_answer_have_position_0(
         assert window.end_position < len(window.input_ids) - 1
 
 
-def test_an_answer_longer_than_a_window_is_in_none():
+def test_questions_whose_answer_is_in_no_window_are_named():
     context = " ".join(f"w{number}" for number in range(30))
-    windows = _windows([_question(context, answer=Answer(context[:90], 0))])
-    assert not any(window.start_position for window in windows)
-
-
-def test_an_answer_without_tokens_is_in_none():
-    windows = _windows([_question("one   two", answer=Answer(" ", 4))])
-    assert not any(window.start_position for window in windows)
+    answers = [Answer(context[:90], 0), Answer("w7", context.index("w7")), Answer(" ", 2), None]
+    questions = [_question(context, answer=answer, number=number) for number, answer in enumerate(answers)]
+    windows = _windows(questions)
+    assert {window.question_index for window in windows if window.start_position or window.end_position} == {1}
+    assert questions_without_target(questions, windows) == ["q0", "q2"]
 
 
 def test_questions_are_cut_and_contexts_can_be_empty():
