@@ -164,10 +164,8 @@ def _example(
     """Returns the example of a row, None where its label cannot be used and the row is left out."""
     label: str | float | None = None
     if columns.label is not None:
-        field = fields[columns.label].strip()
-        label, mistake = (_score if settings.is_regression else _class)(field, labels)
-        if mistake:
-            tally.leave_out(line_number, mistake, f". Received: {field!r}")
+        label = _label(fields[columns.label].strip(), settings, labels, line_number, tally)
+        if label is None:
             return None
     text_b = None if columns.text_pair is None else fields[columns.text_pair]
     if not fields[columns.text].strip() or (text_b is not None and not text_b.strip()):
@@ -175,17 +173,22 @@ def _example(
     return Example(tally.num_rows - 1, fields[columns.text], text_b, label)
 
 
-def _class(field: str, labels: Sequence[str] | None) -> tuple[str, str]:
-    """Returns a label, and what is wrong with it."""
-    if not field:
-        return field, "no label"
-    return field, "" if labels is None or field in labels else f"the label is none of {', '.join(labels)}"
-
-
-def _score(field: str, labels: Sequence[str] | None) -> tuple[float, str]:
-    """Returns a score, and what is wrong with it."""
-    try:
-        score = float(field)
-    except ValueError:
-        score = math.nan
-    return score, "" if math.isfinite(score) else "the score is no number"
+def _label(
+    field: str, settings: CsvSettings, labels: Sequence[str] | None, line_number: int, tally: RowTally
+) -> str | float | None:
+    """Returns a row's class or score, None where it cannot be used and the row is left out."""
+    if settings.is_regression:
+        try:
+            score = float(field)
+        except ValueError:
+            score = math.nan
+        if math.isfinite(score):
+            return score
+        tally.leave_out(line_number, "the score is no number", f". Received: {field!r}")
+    elif not field:
+        tally.leave_out(line_number, "no label")
+    elif labels is not None and field not in labels:
+        tally.leave_out(line_number, f"the label is none of {', '.join(labels)}", f". Received: {field!r}")
+    else:
+        return field
+    return None

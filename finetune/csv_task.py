@@ -109,7 +109,14 @@ def classes_of(examples: Sequence[Example], tally: RowTally) -> tuple[str, ...]:
     return labels
 
 
-def stratified_split(examples: Sequence[Example], dev_rate: float, seed: int) -> tuple[list[Example], list[Example]]:
+class TrainAndDev(NamedTuple):
+    """Examples that are parted."""
+
+    train: list[Example]
+    dev: list[Example]
+
+
+def stratified_split(examples: Sequence[Example], dev_rate: float, seed: int) -> TrainAndDev:
     """Returns training and development examples, of each class the same share, in their order.
 
     Equal texts stay together, so that nothing is asked that was learned. Which texts are taken depends on them and the
@@ -128,7 +135,7 @@ def stratified_split(examples: Sequence[Example], dev_rate: float, seed: int) ->
         num_taken = max(round(dev_rate * len(stratum)), 1) if len(stratum) > 1 else 0
         taken.update(sorted(stratum, key=lambda texts: _digest(texts, seed))[:num_taken])
     is_taken = [(example.text_a, example.text_b) in taken for example in examples]
-    return (
+    return TrainAndDev(
         [example for example, is_dev in zip(examples, is_taken, strict=True) if not is_dev],
         [example for example, is_dev in zip(examples, is_taken, strict=True) if is_dev],
     )
