@@ -1,9 +1,10 @@
 """The layouts of files of questions, each turned into rows of one shape. Imports no TensorFlow."""
 
+import io
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 CANNOT_ANSWER = "CANNOTANSWER"  # QuAC's answer to what the text does not answer, and its contexts' last word
 
@@ -27,7 +28,7 @@ class QuestionRow(NamedTuple):
 Rows = Iterator[tuple[str, QuestionRow | str]]
 
 
-def _squad_rows(stream: IO[bytes], history_turns: int) -> Rows:
+def _squad_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
     """Yields the questions of SQuAD 1.1 and 2.0: one JSON object of articles, paragraphs and questions."""
     del history_turns
     for place, paragraph in _paragraphs(stream):
@@ -47,7 +48,7 @@ def _squad_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionR
     )
 
 
-def _mrqa_rows(stream: IO[bytes], history_turns: int) -> Rows:
+def _mrqa_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
     """Yields the questions of MRQA: one JSON object of a context a line, which a header can precede."""
     del history_turns
     is_first = True
@@ -80,7 +81,7 @@ def _mrqa_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionRo
     )
 
 
-def _quac_rows(stream: IO[bytes], history_turns: int) -> Rows:
+def _quac_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
     """Yields the questions of QuAC: SQuAD's layout, where a paragraph is a dialogue of turns."""
     for place, paragraph in _paragraphs(stream):
         turns = list(_items(paragraph, "qas", place))
@@ -111,7 +112,7 @@ def _quac_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any], earlier: list
     )
 
 
-def _paragraphs(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
+def _paragraphs(stream: io.BufferedIOBase) -> Iterator[tuple[str, Any]]:
     """Yields the place and the value of each paragraph of a file in SQuAD's layout.
 
     Raises:
@@ -155,7 +156,7 @@ def _row_or_mistake(row: Callable[..., QuestionRow], *values: Any) -> QuestionRo
 
 
 # By name: what yields the rows of a file, with so many turns of history before a question.
-FILE_FORMATS: dict[str, Callable[[IO[bytes], int], Rows]] = {
+FILE_FORMATS: dict[str, Callable[[io.BufferedIOBase, int], Rows]] = {
     "squad": _squad_rows,
     "mrqa": _mrqa_rows,
     "quac": _quac_rows,

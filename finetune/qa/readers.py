@@ -4,10 +4,11 @@
 """
 
 import gzip
+import io
 import os
 import zlib
 from collections.abc import Container
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from electra_span.errors import reason_of
 from finetune.qa.examples import Answer, Question, locate_answer
@@ -69,7 +70,7 @@ def read_questions(
     return ReadQuestions(list(questions.values()), tally)
 
 
-def _opened(file: str | os.PathLike[str]) -> IO[bytes]:
+def _opened(file: str | os.PathLike[str]) -> io.BufferedIOBase:
     """Returns a file opened for reading, decompressed."""
     with open(file, "rb") as stream:
         is_compressed = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
