@@ -9,6 +9,7 @@ from finetune.reading import BadRowLimit, DataError, RowTally, is_text, read_lin
 from finetune.tags import bio_tags, bioes_tags, is_tag, spans_of
 
 _DOCUMENT_START = "-DOCSTART-"
+_BETWEEN_COLUMNS = re.compile("[ \t]+")
 
 
 class TaggedSentence(NamedTuple):
@@ -106,7 +107,7 @@ def _grouped(lines: Iterable[str]) -> Iterator[_Lines]:
         if line and not line.startswith(_DOCUMENT_START):
             if not sentence.rows:
                 sentence = _Lines(line_number, [])
-            sentence.rows.append(re.split("[ \t]+", line))
+            sentence.rows.append(_BETWEEN_COLUMNS.split(line))
         elif sentence.rows:
             yield sentence
             sentence = _Lines(0, [])
@@ -116,11 +117,11 @@ def _grouped(lines: Iterable[str]) -> Iterator[_Lines]:
 
 def _mistake(rows: Sequence[Sequence[str]], width: int, word_column: int, tag_column: int) -> _Mistake | None:
     """Returns the first thing that is wrong with a sentence."""
+    if not all(-width <= column < width for column in (word_column, tag_column)):
+        return _Mistake(0, f"no column {word_column} or {tag_column}", f". Received: {width} columns")
     for offset, row in enumerate(rows):
         if len(row) != width:
             return _Mistake(offset, f"not {width} columns as in the first line", f". Received: {len(row)}")
-        if not all(-width <= column < width for column in (word_column, tag_column)):
-            return _Mistake(offset, f"no column {word_column} or {tag_column}", f". Received: {width} columns")
         if not is_text("".join(row)):
             return _Mistake(offset, "not of the file's encoding")
         if not is_tag(row[tag_column]):

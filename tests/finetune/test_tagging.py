@@ -3,7 +3,7 @@ import pathlib
 
 import pytest
 
-from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
+from electra_span.tokenization import WordPieceTokenizer, load_tokenizer, load_with_special_tokens
 from finetune.reading import BadRowLimit, DataError
 from finetune.tagged_files import TaggedSentence, labels_of, read_tagged
 from finetune.tagging import joined_windows, tagging_features
@@ -137,6 +137,20 @@ def test_windows_hold_as_many_whole_words_as_fit(tokenizer):
     assert set(features.text.segment_ids) == {0}
     tags = ["O", "S-X", "B-X", "O", "E-X", "S-Y"]
     assert joined_windows(features, tags) == {4: ["O", "S-X", "B-X"], 7: ["O"], 9: ["E-X", "S-Y"]}
+
+
+@pytest.mark.parametrize("path", ["gpt2_bpe", "sentencepiece"])
+def test_words_have_the_pieces_that_they_have_in_text_whatever_the_tokenizer(shared_data, path):
+    other = load_with_special_tokens(shared_data / "tokenizers" / path).tokenizer
+    sentence = TaggedSentence(0, ("some", "undecorated", "words"), ("O", "B-X", "E-X"))
+    features = tagging_features([sentence], other, 32, labels=LABELS)
+    assert features.text.input_ids[[0, -1]].tolist() == [other.cls_id, other.sep_id]
+    ids = features.text.input_ids[1:-1]
+    assert ids.tolist() == other.encode([" some undecorated words"])[0]
+    assert len(ids) > 3
+    assert features.positions.tolist() == [
+        1 + place for place in range(len(ids)) if not other.is_continuation[ids[place]]
+    ]
 
 
 def test_no_sentences_have_no_features(tokenizer):
