@@ -37,14 +37,15 @@ def _squad_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
 
 
 def _squad_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionRow:
-    """Returns a question of SQuAD; where nothing tells whether it is impossible, it is if it has no answers."""
+    """Returns a question of SQuAD; where nothing tells whether it is impossible, it is if its answers are none."""
+    answers = qa.get("answers", [])
     return QuestionRow(
         id=qa["id"],
         text=qa["question"],
         context=paragraph["context"],
-        answers=[(answer["text"], answer["answer_start"]) for answer in qa["answers"]],
-        gold_texts=[answer["text"] for answer in qa["answers"]],
-        is_impossible=bool(qa.get("is_impossible", not qa["answers"])),
+        answers=[(answer["text"], answer["answer_start"]) for answer in answers],
+        gold_texts=[answer["text"] for answer in answers],
+        is_impossible=bool(qa.get("is_impossible", "answers" in qa and not answers)),
     )
 
 
@@ -70,13 +71,13 @@ def _mrqa_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
 
 def _mrqa_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionRow:
     """Returns a question of MRQA, with all places where an answer was detected; their last code point is inclusive."""
-    spans = [(answer["text"], start) for answer in qa["detected_answers"] for start, _ in answer["char_spans"]]
+    spans = [(answer["text"], start) for answer in qa.get("detected_answers", []) for start, _ in answer["char_spans"]]
     return QuestionRow(
         id=qa["qid"],
         text=qa["question"],
         context=paragraph["context"],
         answers=spans,
-        gold_texts=[*qa["answers"]],
+        gold_texts=[*qa.get("answers", [])],
         is_impossible=bool(qa.get("is_impossible", False)),
     )
 

@@ -30,6 +30,7 @@ def read_questions(
     file_format: str,
     *,
     for_training: bool,
+    has_answers: bool = True,
     limit: BadRowLimit | None = None,
     history_turns: int = 0,
 ) -> ReadQuestions:
@@ -42,6 +43,7 @@ def read_questions(
         file: its path.
         file_format: squad, mrqa or quac.
         for_training: whether every question needs a place to train on.
+        has_answers: whether a question without an answer, and not called impossible, is a mistake.
         limit: how many questions may be bad.
         history_turns: how many questions and answers before it a question of QuAC begins with.
 
@@ -58,13 +60,14 @@ def read_questions(
         with _opened(file) as stream:
             for place, row in FILE_FORMATS[file_format](stream, history_turns):
                 tally.num_rows += 1
-                question = _question_of(place, row, tally, questions, for_training)
+                question = _question_of(place, row, tally, questions, for_training, has_answers)
                 if question is not None:
                     questions[question.id] = question
     except LayoutError as error:
         raise DataError(f"{os.fspath(file)}: {error}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{os.fspath(file)}: cannot be read: {reason_of(error)}") from error
+    tally.report()
     if not questions:
         raise DataError(f"{os.fspath(file)}: no question can be used; is it in the format {file_format}?")
     return ReadQuestions(list(questions.values()), tally)
@@ -78,7 +81,7 @@ def _opened(file: str | os.PathLike[str]) -> io.BufferedIOBase:
 
 
 def _question_of(
-    place: str, row: QuestionRow | str, tally: RowTally, known: Container[str], for_training: bool
+    place: str, row: QuestionRow | str, tally: RowTally, known: Container[str], for_training: bool, has_answers: bool
 ) -> Question | None:
     """Returns the question of a row, or of what is wrong with it; None where it cannot be used."""
     if isinstance(row, str):
@@ -95,7 +98,7 @@ def _question_of(
     if not row.is_impossible and not answers and for_training:
         tally.leave_out(place, "no answer is at its offset" if row.answers else "no answer")
         return None
-    for rule in _oddities(row, located):
+    for rule in _oddities(row, located, has_answers):
         tally.keep(place, rule)
     return Question(row.id, row.text, row.context, answers, gold_texts, row.is_impossible)
 
@@ -116,12 +119,12 @@ def _mistake_in(row: QuestionRow, known: Container[str]) -> str | None:
     return None
 
 
-def _oddities(row: QuestionRow, located: list[Answer | None]) -> list[str]:
+def _oddities(row: QuestionRow, located: list[Answer | None], has_answers: bool) -> list[str]:
     """Returns what is wrong with a question that is used all the same."""
     rules = {
         "no text of the question": not row.text.strip(),
         "no text of the context": not row.context.strip(),
-        "no answer": not row.is_impossible and not row.gold_texts,
+        "no answer": has_answers and not row.is_impossible and not row.gold_texts,
         "an answer without text": any(not text.strip() for text, _ in row.answers),
         "an answer that is not at its offset": None in located,
     }
