@@ -160,6 +160,11 @@ def test_the_tuned_threshold_is_one_that_ties_can_be_parted_at():
     metrics = squad.evaluate_v2(gold, predictions, dict.fromkeys(gold, 0.5)).metrics
     assert metrics["best_exact"] > metrics["exact"]  # the official best, out of any threshold's reach
     assert metrics["heldout_exact_thresh"] == 0.5
+    few_answerable = {name: ["x"] if number < 9 else [] for number, name in enumerate(gold)}
+    metrics = squad.evaluate_v2(few_answerable, predictions, dict.fromkeys(gold, 0.5)).metrics
+    assert metrics["best_exact"] == 100.0  # the answerable ones come first among equals
+    assert metrics["heldout_exact_thresh"] < 0.5
+    assert 70 < metrics["heldout_exact"] < 100
     impossible_only = {name: [] for name in gold}
     metrics = squad.evaluate_v2(impossible_only, predictions, dict.fromkeys(gold, 0.5)).metrics
     assert metrics["heldout_exact"] == 100.0

@@ -23,7 +23,7 @@ from finetune.qa.decoding import (
 from finetune.qa.examples import Question
 from finetune.qa.readers import read_questions
 from finetune.qa.windows import Window, iter_windows
-from tests.finetune.qa.test_windows import INPUTS
+from tests.finetune.qa.recorded_inputs import INPUTS
 from tests.finetune.qa.tiny_pieces import PieceTokenizer
 
 SCENARIOS = [

@@ -15,13 +15,8 @@ from finetune.qa.answer_text import covered_text
 from finetune.qa.examples import Answer, Question
 from finetune.qa.readers import read_questions
 from finetune.qa.windows import iter_windows, questions_without_target, tokenize_contexts, window_starts
+from tests.finetune.qa.recorded_inputs import INPUTS
 from tests.finetune.qa.tiny_pieces import PieceTokenizer
-
-INPUTS = {
-    "squad": ("features_input_squad_v2.json", "squad"),
-    "squadv1": ("features_input_squad_v1.json", "squad"),
-    "newsqa": ("features_input_mrqa.jsonl", "mrqa"),
-}
 
 
 def _question(context="one two three", text="what is it", answer=None, number=0):
@@ -183,6 +178,16 @@ def test_every_token_is_owned_by_one_window_and_by_one_that_shows_most_around_it
                 own_around[start] = smaller_side
     assert owned == dict.fromkeys(range(0, 3 * words, 3), 1)
     assert all(around[start] - own_around[start] <= 1 for start in own_around)
+
+
+def test_a_hundred_tokens_more_in_a_window_outweigh_one_more_beside_a_token():
+    # Two windows: tokens 0 to 499, and 128 to 502, which is 125 tokens shorter. The middle between the first one's end
+    # and the second one's start is at 313.5: without the lengths' hundredths, the second one owns all behind it.
+    question = _question(" ".join("ab" for _ in range(503)), text="")
+    first, second = _windows([question], max_seq_length=503, doc_stride=128)
+    assert (len(first.token_starts), len(second.token_starts)) == (500, 375)
+    assert np.flatnonzero(~first.is_max_context)[0] == 315
+    assert 128 + np.flatnonzero(second.is_max_context)[0] == 315
 
 
 @pytest.mark.parametrize("name", ["wordpiece", "gpt2_bpe", "sentencepiece"])
