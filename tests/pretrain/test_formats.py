@@ -64,7 +64,7 @@ def test_records_follow_the_seed_and_not_the_order_of_the_work(tmp_path, setting
 
 
 def test_log_says_how_full_the_examples_are_and_how_much_is_unknown(settings, caplog):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="absl"):
         manifest = build_dataset(dataclasses.replace(settings, format="sentences"))
     assert f"{manifest['num_examples']} examples, {100 * manifest['fill']:.1f} % full" in caplog.text
     assert manifest["unknown_tokens"] > 0

@@ -16,6 +16,7 @@ from pretrain.records import (
     serialize,
     write_records,
 )
+from tests.tiny_run import limited_file_size
 
 VOCAB_SIZE = 57  # of letter_vocab
 CLS_ID, SEP_ID = 2, 3
@@ -256,6 +257,7 @@ def test_file_that_cannot_be_written_is_an_error_with_path_and_reason(tmp_path):
         write_records(tmp_path / "nowhere" / "a", [_examples()])
 
 
-def test_full_disk_is_an_error_with_path_and_reason():
-    with pytest.raises(RecordError, match=r"Cannot write /dev/full.*No space left"):
-        write_records("/dev/full", [_examples(num_examples=2000)])
+def test_full_disk_is_an_error_with_path_and_reason_and_leaves_no_file(tmp_path):
+    with limited_file_size(2000), pytest.raises(RecordError, match=r"Cannot write .*/records.*File too large"):
+        write_records(tmp_path / "records", [_examples(num_examples=2000)])
+    assert list(tmp_path.iterdir()) == []
