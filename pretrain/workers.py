@@ -140,6 +140,6 @@ def _start_worker(num_threads: int) -> None:
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    if parent is not None:
+        parent.join()
+        os._exit(1)

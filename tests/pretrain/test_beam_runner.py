@@ -1,7 +1,6 @@
 """A build on Apache Beam's runner of this machine, several workers."""
 
 import dataclasses
-import random
 import sys
 
 import pytest
@@ -13,17 +12,11 @@ TWO_WORKERS = "--runner=DirectRunner --direct_running_mode=multi_processing --di
 
 
 @pytest.fixture
-def settings(letter_vocab, tmp_path, monkeypatch):
-    """A build of eight tasks."""
+def settings(many_files, letter_vocab, tmp_path, monkeypatch):
+    """A build of twelve tasks."""
     monkeypatch.setattr(build, "_MIN_TASK_BYTES", 2000)
-    corpus_dir = tmp_path / "corpus"
-    corpus_dir.mkdir()
-    draws = random.Random(1)
-    for number in range(8):
-        lines = ["".join(draws.choices("abc defgh", k=draws.randint(1, 60))) for _ in range(40)]
-        (corpus_dir / f"{number}.txt").write_text("\n".join(lines), encoding="utf-8")
     return BuildSettings(
-        corpus_dir=corpus_dir,
+        corpus_dir=many_files,
         vocab_file=letter_vocab,
         output_dir=tmp_path / "beam",
         max_seq_length=16,
@@ -48,14 +41,14 @@ def test_workers_of_beam_write_what_one_process_writes(settings, tmp_path):
 
 def test_what_is_wrong_with_a_corpus_is_told_as_without_beam(settings):
     pytest.importorskip("apache_beam")
-    bad = settings.corpus_dir / "5.txt"
+    bad = settings.corpus_dir / "05.txt"
     bad.write_bytes(b"abc\n\xff\n" * 300)
-    with pytest.raises(BuildError, match=r"5\.txt: not UTF-8 at byte 4"):
+    with pytest.raises(BuildError, match=r"05\.txt: not UTF-8 at byte 4"):
         build_dataset(settings)
     kept = list((settings.output_dir / ".partial").glob("task-*.json"))
-    assert 0 < len(kept) < 8
+    assert 0 < len(kept) < 12
     bad.write_text("abc\nd", encoding="utf-8")
-    assert build_dataset(settings)["num_documents"] > 7
+    assert build_dataset(settings)["num_documents"] > 11
 
 
 def test_missing_beam_is_an_error_with_the_remedy(settings, monkeypatch):

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -22,16 +21,10 @@ NUM_FILES, NUM_SHARDS = 12, 40
 
 
 @pytest.fixture
-def settings(letter_vocab, tmp_path):
+def settings(many_files, letter_vocab, tmp_path):
     """A build of a task for each file, and of a read for each shard."""
-    corpus_dir = tmp_path / "corpus"
-    corpus_dir.mkdir()
-    draws = random.Random(1)
-    for number in range(NUM_FILES):
-        lines = ["".join(draws.choices("abc defgh", k=draws.randint(1, 60))) for _ in range(40)]
-        (corpus_dir / f"{number:02}.txt").write_text("\n".join(lines), encoding="utf-8")
     return BuildSettings(
-        corpus_dir=corpus_dir,
+        corpus_dir=many_files,
         vocab_file=letter_vocab,
         output_dir=tmp_path / "records",
         max_seq_length=16,
