@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from electra_span.config import EncoderConfig, HparamError, checked_hparams, widths_by_rule
+from electra_span.config import EncoderConfig, HparamError, checked_hparams, derived, hparam, widths_by_rule
 from electra_span.model_cost import Network
 from pretrain.config_defaults import TABLE_FIELDS, merged_hparams, most_masked, settings_by_phases, values_by_rule
 from pretrain.config_pairs import check_pairs
@@ -20,175 +20,166 @@ from pretrain.config_rules import MAY_CHANGE, check_values
 from pretrain.phases import ends_of, settings_of
 
 
-def _hparam(default: Any, meaning: str) -> Any:
-    return dataclasses.field(default=default, metadata={"meaning": meaning})
-
-
-def _derived(rule: str, meaning: str) -> Any:
-    """Returns a field without default: `from_hparams` works its value out by the rule where it is not given."""
-    return dataclasses.field(metadata={"meaning": meaning, "rule": rule})
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingConfig:
     """All hparams of one pretraining run; made by `from_hparams`."""
 
-    model_name: str = _derived("`--model-name`", "name of the run")
-    data_dir: str = _derived("`--data-dir`", "folder of the vocabulary, the TFRecords and the models")
-    preset: str | None = _hparam(
+    model_name: str = derived("`--model-name`", "name of the run")
+    data_dir: str = derived("`--data-dir`", "folder of the vocabulary, the TFRecords and the models")
+    preset: str | None = hparam(
         None, "recipe to start from: electra-small, -base, -large, spanelectra-small, -base, spanbert-base, bert-small"
     )
-    debug: bool = _hparam(False, "tiny model (3 layers, hidden 144), batches of 8 and 4, 20 steps, 2 evaluation steps")
-    do_train: bool = _hparam(True, "train; exactly one of do_train and do_eval is true")
-    do_eval: bool = _hparam(False, "evaluate the last checkpoint")
-    seed: int = _hparam(42, "seed of initialisation, order, masks, samples and dropout")
+    debug: bool = hparam(False, "tiny model (3 layers, hidden 144), batches of 8 and 4, 20 steps, 2 evaluation steps")
+    do_train: bool = hparam(True, "train; exactly one of do_train and do_eval is true")
+    do_eval: bool = hparam(False, "evaluate the last checkpoint")
+    seed: int = hparam(42, "seed of initialisation, order, masks, samples and dropout")
 
-    training_mode: str = _hparam(
+    training_mode: str = hparam(
         "joint",
         "joint (generator and discriminator together), generator (masked LM alone, of the generator's size), two_stage "
         "(the generator, then the discriminator against the frozen generator), discriminator (replacements drawn at "
         "random, nothing generates)",
     )
-    stage_steps: Sequence[int] | None = _hparam(
+    stage_steps: Sequence[int] | None = hparam(
         None, "of two_stage, the steps of each stage; null: half of num_train_steps each"
     )
-    generator_checkpoint: str | None = _hparam(
+    generator_checkpoint: str | None = hparam(
         None, "of two_stage, the folder of a published generator to start from in place of the first stage"
     )
-    decoupled_generator_update: bool = _hparam(
+    decoupled_generator_update: bool = hparam(
         False, "at each step update the generator alone, then the discriminator, each with an optimizer of its own"
     )
-    phases: Sequence[Mapping[str, Any]] | None = _hparam(
+    phases: Sequence[Mapping[str, Any]] | None = hparam(
         None,
         "parts of the run, one after the other, each an object of max_seq_length and num_train_steps, and, where it "
         "differs, train_batch_size, max_predictions_per_seq, pretrain_tfrecords (by rule "
         "`<data-dir>/pretrain_tfrecords_<max_seq_length>/pretrain_data.tfrecord*`), eval_tfrecords",
     )
-    electra_objective: bool = _derived(
+    electra_objective: bool = derived(
         "false for electric_objective, else true", "generator and discriminator; false: masked LM only, as BERT"
     )
-    electric_objective: bool = _hparam(
+    electric_objective: bool = hparam(
         False,
         "Electric: the discriminator, told the probability that a generator of two towers gives each token, tells "
         "drawn tokens, changed or not, from the others",
     )
-    gen_weight: float = _hparam(1.0, "weight of the generator's masked LM loss")
-    disc_weight: float | Sequence[Sequence[float]] = _hparam(
+    gen_weight: float = hparam(1.0, "weight of the generator's masked LM loss")
+    disc_weight: float | Sequence[Sequence[float]] = hparam(
         50.0, "weight of the discriminator's loss, replaced token detection; a number, or [[step, value], ...]"
     )
-    sbgo_weight: float = _derived(
+    sbgo_weight: float = derived(
         "`1.0` with masking of spans and a generator, else `0.0`",
         "weight of the generator's span boundary generative objective; 0: without its head",
     )
-    sbpo_weight: float = _derived(
+    sbpo_weight: float = derived(
         "`50.0` with masking of spans and a discriminator, else `0.0`",
         "weight of the discriminator's span boundary predictive objective; 0: without its head",
     )
-    generator_prediction: str = _hparam(
+    generator_prediction: str = hparam(
         "mean", "the generator's head that replacements are drawn from, with SBGO: mlm, sbgo or the mean of both logits"
     )
-    mask_prob: float | Sequence[Sequence[float]] = _hparam(
+    mask_prob: float | Sequence[Sequence[float]] = hparam(
         0.15, "share of the tokens to mask, special tokens counted; a number, or [[step, value], ...]"
     )
-    max_predictions_per_seq: int = _derived(
+    max_predictions_per_seq: int = derived(
         "`int((mask_prob + 0.005) * max_seq_length)`, of the largest mask_prob", "most masked tokens a sequence"
     )
-    masking: str = _derived(
+    masking: str = derived(
         "span; token without `electra_objective`, with `uniform_generator` or two towers",
         "what is masked together: token (as the original), whole_word, span",
     )
-    span_geometric_p: float = _hparam(0.2, "of span, p of the geometric law of lengths; higher: shorter")
-    max_span_length: int = _hparam(10, "of span, the longest length drawn")
-    span_whole_words: bool = _hparam(False, "of span, count lengths in words; false: in tokens")
-    replace_probs: Sequence[float] = _derived(
+    span_geometric_p: float = hparam(0.2, "of span, p of the geometric law of lengths; higher: shorter")
+    max_span_length: int = hparam(10, "of span, the longest length drawn")
+    span_whole_words: bool = hparam(False, "of span, count lengths in words; false: in tokens")
+    replace_probs: Sequence[float] = derived(
         "`[0.85, 0, 0.15]` for token, else `[0.8, 0.1, 0.1]`",
         "shares of masked tokens that become [MASK], a random token, or stay as they are",
     )
-    replace_unit: str = _derived(
+    replace_unit: str = derived(
         "span for span, else position", "what takes one of these ways together: position, span (or word)"
     )
-    random_tokens: str = _hparam(
+    random_tokens: str = hparam(
         "uniform", "how random tokens are drawn: uniform, frequency (as in the first 100,000 training examples)"
     )
 
-    learning_rate: float = _hparam(5e-4, "peak learning rate; the paper takes 2e-4 for base and large")
-    lr_decay_power: float = _hparam(1.0, "power of the polynomial decay to 0; 1: linear")
-    weight_decay_rate: float = _hparam(0.01, "decoupled weight decay; biases and LayerNorm are not decayed")
-    num_warmup_steps: int = _hparam(10_000, "steps of linear warmup; 0: none")
-    num_train_steps: int = _hparam(1_000_000, "steps of training, at the end of which the learning rate is 0")
-    train_batch_size: int = _hparam(128, "sequences a step, over all devices")
-    gradient_accumulation_steps: int = _derived(
+    learning_rate: float = hparam(5e-4, "peak learning rate; the paper takes 2e-4 for base and large")
+    lr_decay_power: float = hparam(1.0, "power of the polynomial decay to 0; 1: linear")
+    weight_decay_rate: float = hparam(0.01, "decoupled weight decay; biases and LayerNorm are not decayed")
+    num_warmup_steps: int = hparam(10_000, "steps of linear warmup; 0: none")
+    num_train_steps: int = hparam(1_000_000, "steps of training, at the end of which the learning rate is 0")
+    train_batch_size: int = hparam(128, "sequences a step, over all devices")
+    gradient_accumulation_steps: int = derived(
         "1; from 131,072 words on, as many as keep a part's logits below 320 MiB",
         "parts a batch is worked through in, with the gradient of the whole",
     )
-    eval_batch_size: int = _hparam(128, "sequences an evaluation step")
+    eval_batch_size: int = hparam(128, "sequences an evaluation step")
 
-    model_size: str = _hparam("small", "small, base or large")
+    model_size: str = hparam("small", "small, base or large")
     model_hparam_overrides: Mapping[str, Any] = dataclasses.field(
         default_factory=dict, metadata={"meaning": "fields of EncoderConfig that differ from model_size"}
     )
-    embedding_size: int = _derived("128 for small, else the hidden size", "width of the embeddings")
-    vocab_size: int = _hparam(30522, "number of tokens in the vocabulary")
-    embedding_type: str = _hparam(
+    embedding_size: int = derived("128 for small, else the hidden size", "width of the embeddings")
+    vocab_size: int = hparam(30522, "number of tokens in the vocabulary")
+    embedding_type: str = hparam(
         "full", "embeddings of words: full (a row for each), compositional (a row of each of two small tables)"
     )
-    compositional_operation: str = _hparam("multiply", "what makes a vector of two rows: multiply, add or concat")
-    compositional_num_buckets: int | None = _hparam(
+    compositional_operation: str = hparam("multiply", "what makes a vector of two rows: multiply, add or concat")
+    compositional_num_buckets: int | None = hparam(
         None, "rows of one of the two tables, by which the words are divided; null: the square root of vocab_size"
     )
-    do_lower_case: bool = _hparam(True, "lower-case the input")
-    max_seq_length: int = _hparam(128, "tokens a sequence, as the TFRecords were built")
+    do_lower_case: bool = hparam(True, "lower-case the input")
+    max_seq_length: int = hparam(128, "tokens a sequence, as the TFRecords were built")
 
-    uniform_generator: bool = _hparam(False, "replace with uniformly drawn tokens, without a generator")
-    two_tower_generator: bool = _derived(
+    uniform_generator: bool = hparam(False, "replace with uniformly drawn tokens, without a generator")
+    two_tower_generator: bool = derived(
         "true for electric_objective, else false",
         "a generator of two encoders of its size, left to right and right to left, that learns to predict every token "
         "from the others",
     )
-    embedding_sharing: str = _derived(
+    embedding_sharing: str = derived(
         "`shared`, or as the next two say",
         "shared (one embedding layer), generator_untied (two), gdes (the discriminator's is the generator's, without "
         "gradient, plus trained differences: DeBERTaV3), encoder (one whole network is both)",
     )
-    untied_generator: bool = _derived(
+    untied_generator: bool = derived(
         "false for `encoder`, else true", "generator with layers of its own; false: one encoder is both"
     )
-    untied_generator_embeddings: bool = _derived(
+    untied_generator_embeddings: bool = derived(
         "true for `generator_untied`, else false", "generator with embeddings of its own, as wide as it is"
     )
-    generator_layers: float = _hparam(1.0, "the generator's layers, as a fraction of the discriminator's")
-    generator_hidden_size: float = _hparam(0.25, "the generator's hidden size, as a fraction of the discriminator's")
-    disallow_correct: bool = _hparam(False, "never sample the original token")
-    temperature: float | Sequence[Sequence[float]] = _hparam(
+    generator_layers: float = hparam(1.0, "the generator's layers, as a fraction of the discriminator's")
+    generator_hidden_size: float = hparam(0.25, "the generator's hidden size, as a fraction of the discriminator's")
+    disallow_correct: bool = hparam(False, "never sample the original token")
+    temperature: float | Sequence[Sequence[float]] = hparam(
         1.0, "temperature of sampling from the generator; a number, or [[step, value], ...]"
     )
 
-    precision: str = _hparam("auto", "auto (the fastest the device is good at), float32, mixed_bfloat16, mixed_float16")
-    xla: bool | str = _hparam("auto", "compile the step with XLA: true, false, auto (on a GPU)")
-    shuffle_buffer_size: int = _hparam(10_000, "examples the shuffle of the input holds")
-    save_checkpoints_steps: int = _hparam(1000, "steps between checkpoints")
-    keep_checkpoint_max: int = _hparam(5, "checkpoints kept")
-    log_steps: int = _hparam(100, "steps between lines of the training log")
-    num_eval_examples: int = _hparam(1000, "examples held out of training to evaluate on; eval_tfrecords overrides it")
-    eval_tfrecords: str | None = _hparam(None, "comma-separated globs of an evaluation set; nothing is then held out")
-    eval_every_steps: int = _hparam(0, "steps between evaluations during training; 0: none")
-    num_eval_steps: int = _hparam(100, "most batches an evaluation reads")
-    iterations_per_loop: int = _hparam(200, "accepted, without effect: it belongs to TPUs")
+    precision: str = hparam("auto", "auto (the fastest the device is good at), float32, mixed_bfloat16, mixed_float16")
+    xla: bool | str = hparam("auto", "compile the step with XLA: true, false, auto (on a GPU)")
+    shuffle_buffer_size: int = hparam(10_000, "examples the shuffle of the input holds")
+    save_checkpoints_steps: int = hparam(1000, "steps between checkpoints")
+    keep_checkpoint_max: int = hparam(5, "checkpoints kept")
+    log_steps: int = hparam(100, "steps between lines of the training log")
+    num_eval_examples: int = hparam(1000, "examples held out of training to evaluate on; eval_tfrecords overrides it")
+    eval_tfrecords: str | None = hparam(None, "comma-separated globs of an evaluation set; nothing is then held out")
+    eval_every_steps: int = hparam(0, "steps between evaluations during training; 0: none")
+    num_eval_steps: int = hparam(100, "most batches an evaluation reads")
+    iterations_per_loop: int = hparam(200, "accepted, without effect: it belongs to TPUs")
 
-    pretrain_tfrecords: str = _derived(
+    pretrain_tfrecords: str = derived(
         "`<data-dir>/pretrain_tfrecords/pretrain_data.tfrecord*`", "comma-separated globs of the training set"
     )
-    vocab_file: str = _derived("`<data-dir>/vocab.txt`", "vocabulary the TFRecords were built with")
-    model_dir: str = _derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
-    results_txt: str = _derived("`<model_dir>/results/unsup_results.txt`", "evaluation results; as JSON beside it")
-    results_pkl: str = _derived("`<model_dir>/results/unsup_results.pkl`", "accepted, never written: results are JSON")
+    vocab_file: str = derived("`<data-dir>/vocab.txt`", "vocabulary the TFRecords were built with")
+    model_dir: str = derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
+    results_txt: str = derived("`<model_dir>/results/unsup_results.txt`", "evaluation results; as JSON beside it")
+    results_pkl: str = derived("`<model_dir>/results/unsup_results.pkl`", "accepted, never written: results are JSON")
 
-    use_tpu: bool = _hparam(False, "TPUs are not supported: true is an error")
-    num_tpu_cores: int = _hparam(1, "accepted, without effect")
-    tpu_job_name: str | None = _hparam(None, "accepted, without effect")
-    tpu_name: str | None = _hparam(None, "accepted, without effect")
-    tpu_zone: str | None = _hparam(None, "accepted, without effect")
-    gcp_project: str | None = _hparam(None, "accepted, without effect")
+    use_tpu: bool = hparam(False, "TPUs are not supported: true is an error")
+    num_tpu_cores: int = hparam(1, "accepted, without effect")
+    tpu_job_name: str | None = hparam(None, "accepted, without effect")
+    tpu_name: str | None = hparam(None, "accepted, without effect")
+    tpu_zone: str | None = hparam(None, "accepted, without effect")
+    gcp_project: str | None = hparam(None, "accepted, without effect")
 
     @classmethod
     def from_hparams(cls, *, model_name: str, data_dir: str, hparams: Mapping[str, Any]) -> "PretrainingConfig":

@@ -181,6 +181,16 @@ def from_hparams(config_class: type[Config], hparams: Mapping[str, Any]) -> Conf
     return config_class(**checked_hparams(config_class, hparams))
 
 
+def hparam(default: Any, meaning: str) -> Any:
+    """Returns a field of a configuration with a default, and a meaning for its documentation."""
+    return dataclasses.field(default=default, metadata={"meaning": meaning})
+
+
+def derived(rule: str, meaning: str) -> Any:
+    """Returns a field without default: its configuration works the value out by the rule where it is not given."""
+    return dataclasses.field(metadata={"meaning": meaning, "rule": rule})
+
+
 def checked_hparams(config_class: type, hparams: Mapping[str, Any]) -> dict[str, Any]:
     """Returns hparams with every value of its field's declared type; see `from_hparams`."""
     declared = typing.get_type_hints(config_class)

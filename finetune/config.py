@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from electra_span.config import MODEL_SIZES, HparamError, check_choice, checked_hparams
+from electra_span.config import MODEL_SIZES, HparamError, check_choice, checked_hparams, derived, hparam
 from finetune.config_rules import check_questions, check_values
 from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names
 
@@ -18,24 +18,15 @@ from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_
 _PAPER_LEARNING_RATES = {"small": 3e-4, "base": 1e-4, "large": 5e-5}
 
 
-def _hparam(default: Any, meaning: str) -> Any:
-    return dataclasses.field(default=default, metadata={"meaning": meaning})
-
-
-def _derived(rule: str, meaning: str) -> Any:
-    """Returns a field without default: `from_hparams` works its value out by the rule where it is not given."""
-    return dataclasses.field(metadata={"meaning": meaning, "rule": rule})
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FinetuningConfig:
     """All hparams of fine-tuning; made by `from_hparams`."""
 
-    model_name: str = _derived("`--model-name`", "name of the pretrained model")
-    data_dir: str = _derived("`--data-dir`", "folder of the tasks' files and the models")
-    preset: str | None = _hparam(None, "recipe to start from: paper (its learning rate by model_size, no weight decay)")
-    debug: bool = _hparam(False, "one trial, its examples logged, features made anew")
-    seed: int = _hparam(42, "seed of the first trial; each one after it adds 1")
+    model_name: str = derived("`--model-name`", "name of the pretrained model")
+    data_dir: str = derived("`--data-dir`", "folder of the tasks' files and the models")
+    preset: str | None = hparam(None, "recipe to start from: paper (its learning rate by model_size, no weight decay)")
+    debug: bool = hparam(False, "one trial, its examples logged, features made anew")
+    seed: int = hparam(42, "seed of the first trial; each one after it adds 1")
     task_names: Sequence[str] = dataclasses.field(
         default=("chunk",),
         metadata={
@@ -43,74 +34,74 @@ class FinetuningConfig:
             "squadv1, newsqa, naturalqs, triviaqa, searchqa, hotpotqa, quac, csv:PATH, tag:PATH, qa:PATH"
         },
     )
-    num_trials: int = _hparam(1, "runs, each with a seed of its own")
-    do_train: bool = _hparam(True, "train; false: evaluate init_checkpoint")
-    do_eval: bool = _hparam(True, "evaluate on the development examples")
-    keep_all_models: bool = _hparam(True, "keep the model of every trial; false: of the last")
-    log_examples: bool = _derived("as debug", "log the first examples with their features")
+    num_trials: int = hparam(1, "runs, each with a seed of its own")
+    do_train: bool = hparam(True, "train; false: evaluate init_checkpoint")
+    do_eval: bool = hparam(True, "evaluate on the development examples")
+    keep_all_models: bool = hparam(True, "keep the model of every trial; false: of the last")
+    log_examples: bool = derived("as debug", "log the first examples with their features")
 
-    model_size: str = _hparam("small", "small, base or large")
+    model_size: str = hparam("small", "small, base or large")
     model_hparam_overrides: Mapping[str, Any] = dataclasses.field(
         default_factory=dict, metadata={"meaning": "fields of EncoderConfig that differ from model_size"}
     )
-    embedding_size: int | None = _derived("128 for small, else null", "width of the embeddings; null: the hidden size")
-    vocab_size: int = _hparam(30522, "number of tokens in the vocabulary")
-    do_lower_case: bool = _hparam(True, "lower-case the input")
+    embedding_size: int | None = derived("128 for small, else null", "width of the embeddings; null: the hidden size")
+    vocab_size: int = hparam(30522, "number of tokens in the vocabulary")
+    do_lower_case: bool = hparam(True, "lower-case the input")
 
-    learning_rate: float = _derived("1e-4, 5e-5 for large", "peak learning rate")
-    weight_decay_rate: float = _hparam(0.01, "decoupled weight decay; biases and LayerNorm are not decayed")
-    layerwise_lr_decay: float = _derived("0.8, 0.9 for large", "what the learning rate of a layer is of the one above")
-    layerwise_lr_decay_compat: bool = _hparam(False, "one power more for every layer, as the original code has it")
-    num_train_epochs: float = _derived("3; 10 for rte and sts, 2 for questions; of several tasks the fewest", "epochs")
-    warmup_proportion: float = _hparam(0.1, "share of the steps with a linear warmup")
-    train_batch_size: int = _hparam(32, "examples a step, over all devices")
-    eval_batch_size: int = _hparam(32, "examples an evaluation step")
-    predict_batch_size: int = _hparam(32, "examples a step of prediction")
-    save_checkpoints_steps: int = _hparam(1_000_000, "steps between checkpoints")
-    iterations_per_loop: int = _derived("1000, 1 with debug", "accepted, without effect: it belongs to TPUs")
-    use_tfrecords_if_existing: bool = _derived("false with debug", "use features that were made before")
-    write_test_outputs: bool = _hparam(False, "write predictions for the test files")
-    n_writes_test: int = _hparam(5, "trials that predictions are written of")
+    learning_rate: float = derived("1e-4, 5e-5 for large", "peak learning rate")
+    weight_decay_rate: float = hparam(0.01, "decoupled weight decay; biases and LayerNorm are not decayed")
+    layerwise_lr_decay: float = derived("0.8, 0.9 for large", "what the learning rate of a layer is of the one above")
+    layerwise_lr_decay_compat: bool = hparam(False, "one power more for every layer, as the original code has it")
+    num_train_epochs: float = derived("3; 10 for rte and sts, 2 for questions; of several tasks the fewest", "epochs")
+    warmup_proportion: float = hparam(0.1, "share of the steps with a linear warmup")
+    train_batch_size: int = hparam(32, "examples a step, over all devices")
+    eval_batch_size: int = hparam(32, "examples an evaluation step")
+    predict_batch_size: int = hparam(32, "examples a step of prediction")
+    save_checkpoints_steps: int = hparam(1_000_000, "steps between checkpoints")
+    iterations_per_loop: int = derived("1000, 1 with debug", "accepted, without effect: it belongs to TPUs")
+    use_tfrecords_if_existing: bool = derived("false with debug", "use features that were made before")
+    write_test_outputs: bool = hparam(False, "write predictions for the test files")
+    n_writes_test: int = hparam(5, "trials that predictions are written of")
 
-    max_seq_length: int = _derived(
+    max_seq_length: int = derived(
         "128; 512 for questions, 256 for tags; of several tasks the longest", "most tokens of an example"
     )
-    double_unordered: bool = _hparam(True, "train on the pairs of mrpc and sts in both orders")
+    double_unordered: bool = hparam(True, "train on the pairs of mrpc and sts in both orders")
 
-    max_query_length: int = _hparam(64, "most tokens of a question")
-    doc_stride: int = _hparam(128, "tokens between the starts of a context's windows")
-    n_best_size: int = _hparam(20, "answers kept for each question")
-    max_answer_length: int = _hparam(30, "most tokens of an answer")
-    answerable_classifier: bool = _hparam(True, "a head that tells whether there is an answer")
-    answerable_uses_start_logits: bool = _hparam(True, "the head reads the start logits too")
-    answerable_weight: float = _hparam(0.5, "weight of its loss")
-    joint_prediction: bool = _hparam(True, "predict the end from the start; false: both alone")
-    beam_size: int = _hparam(20, "starts that ends are predicted for")
-    qa_na_threshold: float = _hparam(-2.75, "logit of no answer above which there is none")
+    max_query_length: int = hparam(64, "most tokens of a question")
+    doc_stride: int = hparam(128, "tokens between the starts of a context's windows")
+    n_best_size: int = hparam(20, "answers kept for each question")
+    max_answer_length: int = hparam(30, "most tokens of an answer")
+    answerable_classifier: bool = hparam(True, "a head that tells whether there is an answer")
+    answerable_uses_start_logits: bool = hparam(True, "the head reads the start logits too")
+    answerable_weight: float = hparam(0.5, "weight of its loss")
+    joint_prediction: bool = hparam(True, "predict the end from the start; false: both alone")
+    beam_size: int = hparam(20, "starts that ends are predicted for")
+    qa_na_threshold: float = hparam(-2.75, "logit of no answer above which there is none")
 
-    text_column: str = _hparam("text", "of csv, the column of the text")
-    text_pair_column: str | None = _hparam(None, "of csv, the column of a second text")
-    label_column: str = _hparam("label", "of csv, the column of the class or score")
-    is_regression: bool = _hparam(False, "of csv, labels are scores")
-    csv_delimiter: str | None = _hparam(None, "of csv, what parts the columns; null: a comma, or a tab in .tsv")
-    csv_quotes: bool = _hparam(True, "of csv, fields may be quoted; false: quotation marks are text")
-    dev_rate: float = _hparam(0.1, "of csv without a table dev, share of the training examples that are evaluated on")
-    word_column: int = _hparam(0, "of tag, the column of the word, from 0, or from -1 at the end")
-    tag_column: int = _hparam(-1, "of tag, the column of the tag")
-    tagging_segment_id: int = _hparam(0, "of tags, the segment id of all tokens; the original has 1")
-    encoding: str = _hparam("utf-8-sig", "of csv and tag, the encoding of the files")
-    max_bad_rows: int = _hparam(10, "rows of a file that may be bad, if max_bad_rate does not allow more")
-    max_bad_rate: float = _hparam(0.01, "share of a file's rows that may be bad")
+    text_column: str = hparam("text", "of csv, the column of the text")
+    text_pair_column: str | None = hparam(None, "of csv, the column of a second text")
+    label_column: str = hparam("label", "of csv, the column of the class or score")
+    is_regression: bool = hparam(False, "of csv, labels are scores")
+    csv_delimiter: str | None = hparam(None, "of csv, what parts the columns; null: a comma, or a tab in .tsv")
+    csv_quotes: bool = hparam(True, "of csv, fields may be quoted; false: quotation marks are text")
+    dev_rate: float = hparam(0.1, "of csv without a table dev, share of the training examples that are evaluated on")
+    word_column: int = hparam(0, "of tag, the column of the word, from 0, or from -1 at the end")
+    tag_column: int = hparam(-1, "of tag, the column of the tag")
+    tagging_segment_id: int = hparam(0, "of tags, the segment id of all tokens; the original has 1")
+    encoding: str = hparam("utf-8-sig", "of csv and tag, the encoding of the files")
+    max_bad_rows: int = hparam(10, "rows of a file that may be bad, if max_bad_rate does not allow more")
+    max_bad_rate: float = hparam(0.01, "share of a file's rows that may be bad")
 
-    model_dir: str = _derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
-    init_checkpoint: str = _derived("`<model_dir>/discriminator`", "folder of the model to start from")
+    model_dir: str = derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
+    init_checkpoint: str = derived("`<model_dir>/discriminator`", "folder of the model to start from")
 
-    use_tpu: bool = _hparam(False, "TPUs are not supported: true is an error")
-    num_tpu_cores: int = _hparam(1, "accepted, without effect")
-    tpu_job_name: str | None = _hparam(None, "accepted, without effect")
-    tpu_name: str | None = _hparam(None, "accepted, without effect")
-    tpu_zone: str | None = _hparam(None, "accepted, without effect")
-    gcp_project: str | None = _hparam(None, "accepted, without effect")
+    use_tpu: bool = hparam(False, "TPUs are not supported: true is an error")
+    num_tpu_cores: int = hparam(1, "accepted, without effect")
+    tpu_job_name: str | None = hparam(None, "accepted, without effect")
+    tpu_name: str | None = hparam(None, "accepted, without effect")
+    tpu_zone: str | None = hparam(None, "accepted, without effect")
+    gcp_project: str | None = hparam(None, "accepted, without effect")
 
     @classmethod
     def from_hparams(cls, *, model_name: str, data_dir: str, hparams: Mapping[str, Any]) -> "FinetuningConfig":
