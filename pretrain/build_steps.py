@@ -18,7 +18,7 @@ from pretrain.manifest import Counts
 from pretrain.quality.build_step import read_dropped_lines
 from pretrain.sources.settings import SourceCounts
 from pretrain.spills import ReadPlan, Spill, slot_sizes
-from pretrain.workspace import write_json
+from pretrain.workspace import read_json, write_json
 
 Task = tuple[int, list[TextRange]]
 
@@ -40,8 +40,7 @@ def shard_names(num_shards: int) -> list[str]:
 def encode_task(settings: BuildSettings, workspace: Path, task: Task) -> None:
     """Writes the examples of a task to spills, and what became of its text beside them, unless that is there."""
     number, ranges = task
-    result = _result_file(workspace, number)
-    if result.exists():
+    if _is_encoded(workspace, number):
         return
     from pretrain import shards  # brings TensorFlow
 
@@ -60,13 +59,24 @@ def encode_task(settings: BuildSettings, workspace: Path, task: Task) -> None:
         dropped_lines=read_dropped_lines(settings, workspace, number),
     )
     write_json(
-        result,
+        _result_file(workspace, number),
         {
             "counts": dataclasses.asdict(encoded.counts),
             "spills": _as_json(encoded.spills),
             "sources": {kind: dataclasses.asdict(counts) for kind, counts in encoded.sources.items()},
             "tokenizer": shards.manifest_entry(tokenizer),
         },
+    )
+
+
+def _is_encoded(workspace: Path, number: int) -> bool:
+    """Returns whether the results of a task are there and whole: a power cut leaves names without content."""
+    value = read_json(_result_file(workspace, number))
+    if value is None:
+        return False
+    return all(
+        spill.path.is_file() and spill.path.stat().st_size == spill.num_bytes
+        for spill in _from_json(value["spills"], workspace)
     )
 
 

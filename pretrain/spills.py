@@ -31,6 +31,11 @@ class Spill(NamedTuple):
     number_type: str  # in numpy's words
     phase: int  # random, decides which slots get a row more than others
 
+    @property
+    def num_bytes(self) -> int:
+        """The size of the file."""
+        return self.num_rows * self.row_length * np.dtype(self.number_type).itemsize
+
 
 def write_spill(path: Path, examples: PackedExamples, *, vocab_size: int, generator: np.random.Generator) -> Spill:
     """Returns the spill after writing the examples to it in random order."""
@@ -69,7 +74,7 @@ class ReadPlan(NamedTuple):
 
 def plan_reads(spills: Sequence[Spill], num_shards: int) -> ReadPlan:
     """Returns a plan of few reads, but enough to share among processes and none of more than MAX_READ_BYTES."""
-    num_bytes = sum(spill.num_rows * spill.row_length * np.dtype(spill.number_type).itemsize for spill in spills)
+    num_bytes = sum(spill.num_bytes for spill in spills)
     shard_bytes = num_bytes // num_shards + 1
     shards_per_read = min(num_shards // _MIN_NUM_READS, MAX_READ_BYTES // shard_bytes)
     return ReadPlan(num_shards, max(1, shards_per_read), parts_per_shard=1 + shard_bytes // MAX_READ_BYTES)

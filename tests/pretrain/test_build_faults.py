@@ -117,6 +117,17 @@ def test_finished_shards_are_kept_if_they_are_whole(settings, undisturbed, monke
     assert _contents(settings.output_dir) == undisturbed
 
 
+@pytest.mark.parametrize("damaged", ["task-2.json", "rows-2"])
+def test_a_finished_task_without_content_is_done_again(settings, undisturbed, monkeypatch, damaged):
+    with monkeypatch.context() as patch:
+        _stop(patch, "encode_task", KeyboardInterrupt, 5)
+        with pytest.raises(KeyboardInterrupt):
+            build_dataset(settings)
+    (settings.output_dir / ".partial" / damaged).write_bytes(b"")
+    build_dataset(settings)
+    assert _contents(settings.output_dir) == undisturbed
+
+
 def test_other_settings_begin_anew(settings, undisturbed, monkeypatch):
     with monkeypatch.context() as patch:
         _stop(patch, "encode_task", KeyboardInterrupt, 5)

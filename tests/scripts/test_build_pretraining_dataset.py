@@ -9,6 +9,7 @@ import pytest
 
 from pretrain.build import BuildSettings, build_dataset
 from scripts.build_pretraining_dataset import dedup_of, make_parser
+from tests.command_errors import error_line
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "build_pretraining_dataset.py"
 REQUIRED = ["--corpus-dir", "c", "--vocab-file", "v", "--output-dir", "o"]
@@ -40,15 +41,6 @@ def _run(corpus_dir, vocab_file, output_dir, *flags, **arguments):
 
 def _done(command, **arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, **arguments)
-
-
-def _error_line(done):
-    """Returns the one line that a command printed after the user's mistake."""
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert len(lines) == 1
-    return lines[0]
 
 
 @pytest.mark.parametrize(
@@ -125,13 +117,13 @@ def test_command_builds_records_and_then_knows_that_they_are_there(corpus_dir, v
     again = _run(corpus_dir, vocab_file, output_dir, "--blanks-separate-docs=false")
     assert again.returncode == 0
     assert "is up to date" in again.stderr
-    assert "another build" in _error_line(_run(corpus_dir, vocab_file, output_dir))
+    assert "another build" in error_line(_run(corpus_dir, vocab_file, output_dir))
 
 
 def test_failure_of_a_worker_is_one_line_and_leaves_no_files(corpus_dir, vocab_file, tmp_path):
     (corpus_dir / "9.txt").write_bytes(b"abc\n\xff\n")
     done = _run(corpus_dir, vocab_file, tmp_path / "records", "--num-processes=2")
-    assert "9.txt: not UTF-8 at byte 4" in _error_line(done)
+    assert "9.txt: not UTF-8 at byte 4" in error_line(done)
     assert list((tmp_path / "records").iterdir()) == []
 
 
@@ -140,8 +132,8 @@ def test_table_becomes_records_and_its_mistakes_are_one_line(vocab_file, tmp_pat
     table.write_bytes(b'id,tweet\r\n1,"a ""b"",\r\nc"\r\n2,\r\n3,d e\r\n')
     flags = ["--vocab-file", str(vocab_file), "--output-dir", str(tmp_path / "records"), "--num-out-files=1"]
     command = [sys.executable, str(SCRIPT), "--corpus-files", str(tmp_path / "*.csv"), *flags]
-    assert "tweets.csv: no column 'text' (--col-name); there are 'id', 'tweet'" in _error_line(_done(command))
-    assert "goes with the format sentences" in _error_line(_done([*command, "--document-tails=keep"]))
+    assert "tweets.csv: no column 'text' (--col-name); there are 'id', 'tweet'" in error_line(_done(command))
+    assert "goes with the format sentences" in error_line(_done([*command, "--document-tails=keep"]))
     done = _done([*command, "--col-name=tweet", "--format=rows"])
     assert done.returncode == 0, done.stderr
     assert "csv: 2 documents in 1 files; rows: 1 without text, 0 skipped, 0 replaced in" in done.stderr
@@ -161,5 +153,5 @@ def test_full_disk_is_one_line_with_path_and_reason_and_leaves_no_files(corpus_d
         resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
 
     done = _run(corpus_dir, vocab_file, tmp_path / "records", preexec_fn=limit_file_size)
-    assert "File too large" in _error_line(done)
+    assert "File too large" in error_line(done)
     assert list((tmp_path / "records").iterdir()) == []

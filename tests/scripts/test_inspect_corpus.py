@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts.inspect_corpus import make_parser
+from tests.command_errors import error_line
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "inspect_corpus.py"
 
@@ -31,15 +32,6 @@ def corpus_dir(tmp_path):
 def _run(*arguments):
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def _error_line(done):
-    """Returns the one line that a command printed after the user's mistake."""
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    assert len(lines) == 1
-    return lines[0]
 
 
 @pytest.mark.parametrize(
@@ -90,4 +82,4 @@ def test_vocabulary_adds_what_a_build_would_make(corpus_dir, vocab_file):
     ],
 )
 def test_mistakes_are_one_line(flags, message):
-    assert message in _error_line(_run(*flags))
+    assert message in error_line(_run(*flags))
