@@ -38,6 +38,8 @@ class FinetuningConfig:
     do_train: bool = hparam(True, "train; false: evaluate init_checkpoint")
     do_eval: bool = hparam(True, "evaluate on the development examples")
     keep_all_models: bool = hparam(True, "keep the model of every trial; false: of the last")
+    keep_best: bool = hparam(False, "keep the weights with the best score on the development examples, not the last")
+    retry_failed_trials: int = hparam(0, "trials stuck on one class that are run again, with other seeds")
     log_examples: bool = derived("as debug", "log the first examples with their features")
 
     model_size: str = hparam("small", "small, base or large")
@@ -46,7 +48,8 @@ class FinetuningConfig:
     )
     embedding_size: int | None = derived("128 for small, else null", "width of the embeddings; null: the hidden size")
     vocab_size: int = hparam(30522, "number of tokens in the vocabulary")
-    do_lower_case: bool = hparam(True, "lower-case the input")
+    do_lower_case: bool = hparam(True, "lower-case the input, where a vocab.txt alone is the tokenizer")
+    classifier_head: str = hparam("linear", "of classes and scores; dense: transformers' head, of two layers")
 
     learning_rate: float = derived("1e-4, 5e-5 for large", "peak learning rate")
     weight_decay_rate: float = hparam(0.01, "decoupled weight decay; biases and LayerNorm are not decayed")
@@ -54,10 +57,22 @@ class FinetuningConfig:
     layerwise_lr_decay_compat: bool = hparam(False, "one power more for every layer, as the original code has it")
     num_train_epochs: float = derived("3; 10 for rte and sts, 2 for questions; of several tasks the fewest", "epochs")
     warmup_proportion: float = hparam(0.1, "share of the steps with a linear warmup")
+    freeze_below_layer: int | None = hparam(None, "layers below this one, and the embeddings, are not trained")
+    frozen_encoder_epochs: float = hparam(0.0, "epochs, before all others, that train the heads alone")
+    frozen_encoder_learning_rate: float = hparam(1e-3, "peak learning rate of these")
+    gradient_accumulation_steps: int = hparam(1, "parts that a device works through a batch in")
+    precision: str = hparam("auto", "auto, float32, mixed_bfloat16 or mixed_float16")
+    xla: bool | str = hparam("auto", "compile steps by XLA; auto: on a GPU")
     train_batch_size: int = hparam(32, "examples a step, over all devices")
     eval_batch_size: int = hparam(32, "examples an evaluation step")
     predict_batch_size: int = hparam(32, "examples a step of prediction")
     save_checkpoints_steps: int = hparam(1_000_000, "steps between checkpoints")
+    log_steps: int = hparam(100, "steps between reports")
+    eval_every_steps: int = hparam(0, "steps between evaluations; 0: an epoch with keep_best, else none before the end")
+    task_weights: Mapping[str, Any] = dataclasses.field(
+        default_factory=dict, metadata={"meaning": "what the loss of a task counts, by its name in task_names; else 1"}
+    )
+    task_mixing: str = hparam("proportional", "examples of several tasks in an epoch: all; uniform: of each as many")
     iterations_per_loop: int = derived("1000, 1 with debug", "accepted, without effect: it belongs to TPUs")
     use_tfrecords_if_existing: bool = derived("false with debug", "use features that were made before")
     write_test_outputs: bool = hparam(False, "write predictions for the test files")
@@ -72,6 +87,7 @@ class FinetuningConfig:
     doc_stride: int = hparam(128, "tokens between the starts of a context's windows")
     n_best_size: int = hparam(20, "answers kept for each question")
     max_answer_length: int = hparam(30, "most tokens of an answer")
+    history_turns: int = hparam(0, "of quac, questions and answers before it that a question begins with")
     answerable_classifier: bool = hparam(True, "a head that tells whether there is an answer")
     answerable_uses_start_logits: bool = hparam(True, "the head reads the start logits too")
     answerable_weight: float = hparam(0.5, "weight of its loss")
@@ -94,7 +110,8 @@ class FinetuningConfig:
     max_bad_rate: float = hparam(0.01, "share of a file's rows that may be bad")
 
     model_dir: str = derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
-    init_checkpoint: str = derived("`<model_dir>/discriminator`", "folder of the model to start from")
+    init_checkpoint: str = derived("`<model_dir>/discriminator`", "folder of the model to start from, or to evaluate")
+    random_weights: bool = hparam(False, "start from random weights, of the sizes of init_checkpoint")
 
     use_tpu: bool = hparam(False, "TPUs are not supported: true is an error")
     num_tpu_cores: int = hparam(1, "accepted, without effect")
@@ -121,7 +138,7 @@ class FinetuningConfig:
         ruled = {field.name for field in fields if "rule" in field.metadata}
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-        settings = {**defaults, "model_hparam_overrides": {}, "model_name": model_name, "data_dir": data_dir, **given}
+        settings = {**defaults, "model_hparam_overrides": {}, "task_weights": {}, "model_name": model_name, "data_dir": data_dir, **given}
         return cls(**{**settings, **_values_by_rule(settings), **given})
 
     def __post_init__(self) -> None:

@@ -11,8 +11,16 @@ _AT_LEAST: dict[str, float] = {
     "predict_batch_size": 1, "save_checkpoints_steps": 1, "iterations_per_loop": 1, "n_writes_test": 0,
     "max_seq_length": 5, "max_query_length": 1, "doc_stride": 1, "n_best_size": 1, "max_answer_length": 1,
     "answerable_weight": 0, "beam_size": 1, "max_bad_rows": 0, "vocab_size": 1, "num_tpu_cores": 1,
+    "retry_failed_trials": 0, "frozen_encoder_epochs": 0, "gradient_accumulation_steps": 1, "log_steps": 1,
+    "eval_every_steps": 0, "history_turns": 0,
 }  # fmt: skip
-_ABOVE_ZERO = ("learning_rate", "num_train_epochs", "layerwise_lr_decay", "dev_rate")
+_ABOVE_ZERO = ("learning_rate", "frozen_encoder_learning_rate", "num_train_epochs", "layerwise_lr_decay", "dev_rate")
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "model_size": ("small", "base", "large"),
+    "classifier_head": ("linear", "dense"),
+    "task_mixing": ("proportional", "uniform"),
+    "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+}
 _AT_MOST_ONE = ("layerwise_lr_decay", "warmup_proportion", "dev_rate", "max_bad_rate")
 
 
@@ -40,11 +48,32 @@ def check_values(config: Any) -> None:
         raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
     if not (config.do_train or config.do_eval or config.write_test_outputs):
         raise HparamError("do_train, do_eval, write_test_outputs: one must be true. Received: all false")
-    check_choice("model_size", config.model_size, ("small", "base", "large"))
+    for name, choices in _CHOICES.items():
+        check_choice(name, getattr(config, name), choices)
+    if config.xla not in (True, False, "auto"):
+        raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
+    _check_training(config)
     try:
         checked_hparams(EncoderConfig, config.model_hparam_overrides)
     except HparamError as error:
         raise HparamError(f"model_hparam_overrides: {error}") from None
+
+
+def _check_training(config: Any) -> None:
+    """Raises HparamError for hparams of training that do not go together."""
+    if config.train_batch_size % config.gradient_accumulation_steps:
+        raise HparamError(
+            "train_batch_size must be a multiple of gradient_accumulation_steps. Received: "
+            f"{config.train_batch_size}, {config.gradient_accumulation_steps}"
+        )
+    if config.freeze_below_layer is not None and config.freeze_below_layer < 0:
+        raise HparamError(f"freeze_below_layer must be at least 0, or null. Received: {config.freeze_below_layer}")
+    if config.random_weights and not config.do_train:
+        raise HparamError("random_weights, do_train: random weights are there to be trained. Received: do_train=false")
+    for task, weight in config.task_weights.items():
+        check_choice("task in task_weights", task, config.task_names)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
+            raise HparamError(f"task_weights: {task}: must be a number above 0. Received: {weight!r}")
 
 
 def check_questions(config: Any, has_questions: bool) -> None:

@@ -1,6 +1,7 @@
 """The names of tasks, what kind each is of, and where its files are. Imports no TensorFlow."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -36,6 +37,14 @@ class TaskName(NamedTuple):
     kind: str
     path: str | None
 
+    @property
+    def slug(self) -> str:
+        """The task in names of files and layers: its name, or its prefix and the last part of its path."""
+        if self.path is None:
+            return self.name
+        stem = os.path.basename(os.path.normpath(self.path)).partition(".")[0]
+        return re.sub(r"\W+", "_", f"{self.name.partition(':')[0]}_{stem}", flags=re.ASCII)
+
 
 def parse_task_name(name: str) -> TaskName:
     """Returns what a name says.
@@ -56,7 +65,10 @@ def parse_task_names(names: Sequence[str]) -> tuple[TaskName, ...]:
     """Returns what the names of a run's tasks say; raises HparamError for none, or one that is there twice."""
     if not names or len(set(names)) < len(names):
         raise HparamError(f"task_names must be one task or more, each once. Received: {list(names)}")
-    return tuple(map(parse_task_name, names))
+    tasks = tuple(map(parse_task_name, names))
+    if len({task.slug for task in tasks}) < len(tasks):
+        raise HparamError(f"task_names: the last parts of paths must differ. Received: {list(names)}")
+    return tasks
 
 
 def directory_of(task: TaskName, data_dir: str) -> str:
