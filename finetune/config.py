@@ -138,8 +138,8 @@ class FinetuningConfig:
         ruled = {field.name for field in fields if "rule" in field.metadata}
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
-        defaults |= dict.fromkeys(("model_hparam_overrides", "task_weights"), {})
-        settings = {**defaults, "model_name": model_name, "data_dir": data_dir, **given}
+        settings = {**defaults, "model_hparam_overrides": {}, "task_weights": {}, **given}
+        settings |= {"model_name": model_name, "data_dir": data_dir}
         return cls(**{**settings, **_values_by_rule(settings), **given})
 
     def __post_init__(self) -> None:
