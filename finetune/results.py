@@ -1,0 +1,225 @@
+"""Results of a run's trials: the files they are written to and read back from. Imports no TensorFlow."""
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from absl import logging
+
+from electra_span.errors import reason_of
+from finetune.output_files import OutputError, write_json, write_text
+from finetune.trial_statistics import MetricSummary, summarize_trials
+
+_FORMAT_VERSION = 1
+_MAX_SLUG = 150  # characters, well below what a file system takes for a name
+
+Scores = Mapping[str, Mapping[str, float]]  # metrics by the slug of a task
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialResult:
+    """What one run of a trial came to.
+
+    Attributes:
+        trial: its number, from 1.
+        seed: of all its random numbers.
+        scores: the metrics of each task, by the task's slug.
+        headlines: of each task the one number that models are compared by.
+        constant_tasks: those of which all development examples got the same prediction, as of a run that is stuck.
+        num_train_steps: updates of the weights.
+        seconds: that training and evaluation took.
+        is_retry: whether the trial was run before, with another seed, and was stuck.
+    """
+
+    trial: int
+    seed: int
+    scores: Scores
+    headlines: Mapping[str, float]
+    constant_tasks: Sequence[str] = ()
+    num_train_steps: int = 0
+    seconds: float = 0.0
+    is_retry: bool = False
+
+
+def tasks_slug(task_slugs: Iterable[str]) -> str:
+    """Returns the name of a run's files: the slugs in alphabetical order, joined; a long one ends in a hash."""
+    slug = "_".join(sorted(task_slugs))
+    return slug if len(slug) <= _MAX_SLUG else f"{slug[:_MAX_SLUG]}_{_digest(slug)}"
+
+
+def fingerprint_of(settings: Mapping[str, Any]) -> str:
+    """Returns a hash of all that decides a run's results, as values that JSON has."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def counted_results(results: Iterable[TrialResult]) -> list[TrialResult]:
+    """Returns the result of each trial, in the order of the trials: of one that was run again, the last."""
+    of_trial = {result.trial: result for result in results}
+    return [of_trial[trial] for trial in sorted(of_trial)]
+
+
+def summary_of(results: Iterable[TrialResult], *, seed: int) -> dict[str, dict[str, MetricSummary]]:
+    """Returns the summary of every metric of every task over the trials that count.
+
+    Args:
+        results: of any runs.
+        seed: of the bootstrap.
+    """
+    counted = counted_results(results)
+    tasks = dict.fromkeys(task for result in counted for task in result.scores)
+    return {task: summarize_trials([result.scores.get(task, {}) for result in counted], seed=seed) for task in tasks}
+
+
+class ResultsFile:
+    """The results of one set of tasks, `<model>/results/<tasks>_results.txt` and `.json`.
+
+    Deviation: JSON where the original pickles, as a pickle runs code when it is read.
+    """
+
+    def __init__(self, model_dir: str | os.PathLike[str], slug: str) -> None:
+        """Names the files; nothing is read or written.
+
+        Args:
+            model_dir: folder of the model.
+            slug: of the tasks; see `tasks_slug`.
+        """
+        self.text_path = pathlib.Path(model_dir, "results", f"{slug}_results.txt")
+        self.json_path = self.text_path.with_suffix(".json")
+
+    def finished(self, fingerprint: str) -> list[TrialResult]:
+        """Returns the runs that are written there, in their order; none where they are of another configuration.
+
+        Raises:
+            OutputError: for a file that cannot be read, or holds something else.
+        """
+        content = self._read()
+        if content is None or content["fingerprint"] != fingerprint:
+            return []
+        try:
+            return [_result_of(row) for row in content["trials"]]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise self._malformed(f"a trial is malformed: {error!r}") from error
+
+    def write(self, results: Sequence[TrialResult], *, fingerprint: str, seed: int) -> None:
+        """Writes both files anew; results of another configuration that are there are kept under another name.
+
+        Args:
+            results: of all runs so far, in their order.
+            fingerprint: of the configuration; see `fingerprint_of`.
+            seed: of the confidence intervals.
+
+        Raises:
+            OutputError: where the file that is there cannot be read.
+        """
+        self._keep_others(fingerprint)
+        summary = summary_of(results, seed=seed)
+        content = {
+            "format_version": _FORMAT_VERSION,
+            "fingerprint": fingerprint,
+            "trials": [dataclasses.asdict(result) for result in results],
+            "summary": {
+                task: {metric: row._asdict() for metric, row in rows.items()} for task, rows in summary.items()
+            },
+            "stuck_on_one_class": [
+                {"trial": result.trial, "seed": result.seed, "tasks": result.constant_tasks, "is_counted": is_counted}
+                for result, is_counted in _stuck(results)
+            ],
+        }
+        write_text(self.text_path, "".join(f"{line}\n" for line in result_lines(results, summary)))
+        write_json(self.json_path, _without_nan(content))
+
+    def _keep_others(self, fingerprint: str) -> None:
+        """Moves files of another configuration aside."""
+        content = self._read()
+        if content is None or content["fingerprint"] == fingerprint:
+            return
+        for path in (self.text_path, self.json_path):
+            aside = path.with_stem(f"{path.stem}_{_digest(content['fingerprint'])}")
+            if path.exists():
+                os.replace(path, aside)
+                logging.info("%s: results of another configuration are now in %s", path, aside.name)
+
+    def _read(self) -> dict[str, Any] | None:
+        """Returns what the JSON file holds, None where it is not there."""
+        try:
+            content = json.loads(self.json_path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise self._malformed(reason_of(error)) from error
+        if not isinstance(content, dict) or content.get("format_version") != _FORMAT_VERSION:
+            raise self._malformed(f"no results of format {_FORMAT_VERSION}")
+        if not isinstance(content.get("fingerprint"), str) or not isinstance(content.get("trials"), list):
+            raise self._malformed("fingerprint or trials are missing")
+        return content
+
+    def _malformed(self, reason: str) -> OutputError:
+        return OutputError(f"{self.json_path}: cannot be read as results: {reason}; remove it to begin anew")
+
+
+def result_lines(results: Sequence[TrialResult], summary: Mapping[str, Mapping[str, MetricSummary]]) -> list[str]:
+    """Returns the lines of the text file: of each trial as in the original, then over trials, then what was stuck."""
+    counted = counted_results(results)
+    lines = [f"{task}: {_written(scores)}" for result in counted for task, scores in result.scores.items()]
+    if len(counted) > 1:
+        lines += [
+            f"{task}: {metric}: {_summary_text(row)}" for task in summary for metric, row in summary[task].items()
+        ]
+    for result, is_counted in _stuck(results):
+        for task in result.constant_tasks:
+            scores = _written(result.scores.get(task, {}))
+            lines.append(
+                f"{task}: trial {result.trial} with seed {result.seed} is stuck on one class ({scores})"
+                + ("" if is_counted else "; it was run again and does not count")
+            )
+    return lines
+
+
+def _written(scores: Mapping[str, float]) -> str:
+    return " - ".join(f"{metric}: {value:.2f}" for metric, value in scores.items())
+
+
+def _summary_text(row: MetricSummary) -> str:
+    interval = f" - 95% interval: {row.low:.2f} to {row.high:.2f}" if row.low is not None else ""
+    return (
+        f"mean: {row.mean:.2f} - median: {row.median:.2f} - sd: {row.standard_deviation:.2f}{interval}"
+        f" - trials: {row.num_trials}"
+    )
+
+
+def _stuck(results: Sequence[TrialResult]) -> list[tuple[TrialResult, bool]]:
+    """Returns the runs with constant predictions, and whether each counts."""
+    counted = counted_results(results)
+    return [(result, result in counted) for result in results if result.constant_tasks]
+
+
+def _result_of(row: Mapping[str, Any]) -> TrialResult:
+    """Returns a run as it is in the JSON file; null is a number that was not finite."""
+    values = {field.name: row[field.name] for field in dataclasses.fields(TrialResult)}
+    values["scores"] = {task: _with_nan(scores) for task, scores in values["scores"].items()}
+    values["headlines"] = _with_nan(values["headlines"])
+    values["constant_tasks"] = tuple(values["constant_tasks"])
+    values |= {"trial": int(values["trial"]), "seed": int(values["seed"])}
+    return TrialResult(**values)
+
+
+def _with_nan(numbers: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if number is None else float(number) for name, number in numbers.items()}
+
+
+def _without_nan(value: Any) -> Any:
+    """Returns a value with null for every number in it that JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
