@@ -6,13 +6,10 @@ of theirs runs. The same Python gives the same corpus, byte for byte.
 """
 
 import argparse
-import ast
 import os
 import pathlib
-import re
 import shutil
 import sysconfig
-import warnings
 from collections.abc import Iterable, Iterator
 
 from absl import logging
@@ -20,20 +17,9 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
+from pretrain.library_text import module_docstrings, paragraphs, sentences, topics
 
-# Tests and demonstrations, code of other projects, and packages that only some of the supported Pythons have.
-_SKIPPED_FOLDERS = frozenset(
-    {"test", "tests", "idlelib", "turtledemo", "lib2to3", "distutils", "ensurepip", "pydoc_data"}
-    | {"site-packages", "dist-packages", "__pycache__"}
-)
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _MIN_DOCUMENT_CHARACTERS = 200
-# A hard-wrapped line ends because the next word would not have fitted; code, lists and titles end earlier.
-_MIN_WRAP_COLUMN = 58
-_ITEM = re.compile(r"([*+•-]|\d+[.)]|\(?[a-z]\)|>>>|\.\.\.|:\w|@\w)\s*")
-_SENTENCE_END = re.compile(
-    r"""(?:(?<=[.!?])|(?<=[.!?]["')]))(?<!e\.g\.)(?<!i\.e\.)(?<!etc\.)(?<!vs\.)\s+(?=["'(*`]*[A-Z])"""
-)
 
 
 class CorpusError(UserError):
@@ -62,15 +48,16 @@ def write_corpus(output_dir: pathlib.Path) -> dict[pathlib.Path, int]:
         output_dir: folder for `language_reference.txt` and `standard_library.txt`.
 
     Raises:
-        CorpusError: this Python came without its language reference, or the folder is there already.
+        CorpusError: the folder is there already.
+        LibraryTextError: this Python came without its language reference.
     """
     if output_dir.exists():
         raise CorpusError(f"{output_dir} is there already; remove it, or name another folder for the default corpus")
     library = pathlib.Path(sysconfig.get_path("stdlib"))
     seen: set[str] = set()
     corpus = {
-        "language_reference.txt": list(_documents(_topics(library), seen)),
-        "standard_library.txt": list(_documents(_docstrings(library), seen)),
+        "language_reference.txt": list(_documents(topics(library), seen)),
+        "standard_library.txt": list(_documents((module.docstrings for module in module_docstrings(library)), seen)),
     }
     unfinished = output_dir.with_name(output_dir.name + ".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -80,48 +67,6 @@ def write_corpus(output_dir: pathlib.Path) -> dict[pathlib.Path, int]:
         (unfinished / name).write_text(text, encoding="utf-8")
     os.replace(unfinished, output_dir)
     return {output_dir / name: len(documents) for name, documents in corpus.items()}
-
-
-def paragraphs(text: str) -> Iterator[str]:
-    """The paragraphs, list items and code lines of a plain text, each on one line.
-
-    Lines without a letter or a digit (rules under titles, table borders) are left out.
-
-    Args:
-        text: hard-wrapped text, whose indentation tells how it hangs together.
-    """
-    parts: list[str] = []
-    previous = ""
-    for line in text.expandtabs().splitlines():
-        if parts and not _continues(previous, line):
-            yield " ".join(parts)
-            parts = []
-        previous = line
-        if _has_words(line):
-            parts.append(" ".join(line.split()))
-    if parts:
-        yield " ".join(parts)
-
-
-def _continues(previous: str, line: str) -> bool:
-    """Whether a line is the rest of the hard-wrapped one before it."""
-    if not _has_words(line) or _ITEM.match(line.lstrip()) or previous.lstrip().startswith((">>>", "...")):
-        return False
-    was_full = len(previous) + len(line.split()[0]) >= _MIN_WRAP_COLUMN
-    return was_full and _indentation(line) >= _indentation(previous)
-
-
-def _has_words(line: str) -> bool:
-    return any(character.isalnum() for character in line)
-
-
-def _indentation(line: str) -> int:
-    return len(line) - len(line.lstrip())
-
-
-def sentences(paragraph: str) -> list[str]:
-    """The sentences of a paragraph that is on one line; an ellipsis or a mark that stands alone is none."""
-    return [sentence for sentence in _SENTENCE_END.sub("\n", paragraph).split("\n") if _has_words(sentence)]
 
 
 def _documents(sources: Iterable[list[str]], seen: set[str]) -> Iterator[list[str]]:
@@ -135,32 +80,6 @@ def _documents(sources: Iterable[list[str]], seen: set[str]) -> Iterator[list[st
                 lines.extend(sentences(paragraph))
         if sum(map(len, lines)) >= _MIN_DOCUMENT_CHARACTERS:
             yield lines
-
-
-def _topics(library: pathlib.Path) -> Iterator[list[str]]:
-    """The language reference: one text a topic, in the order of the topics' names."""
-    file = library / "pydoc_data" / "topics.py"
-    if not file.is_file():
-        raise CorpusError(f"{file} is missing from this Python; install its standard library whole, or set CORPUS_DIR")
-    for statement in _parse(file).body:
-        if isinstance(statement, ast.Assign):
-            topics = ast.literal_eval(statement.value)
-            yield from ([topics[name]] for name in sorted(topics))
-
-
-def _docstrings(library: pathlib.Path) -> Iterator[list[str]]:
-    """The docstrings of each module of the standard library, as they follow each other in its source."""
-    for file in sorted(library.rglob("*.py")):
-        if _SKIPPED_FOLDERS.isdisjoint(file.relative_to(library).parts):
-            nodes = [node for node in ast.walk(_parse(file)) if isinstance(node, _DOCUMENTED)]
-            nodes.sort(key=lambda node: getattr(node, "lineno", 0))
-            yield [ast.get_docstring(node) or "" for node in nodes]
-
-
-def _parse(file: pathlib.Path) -> ast.Module:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # invalid escape sequences in the sources are not the user's
-        return ast.parse(file.read_bytes(), filename=str(file))
 
 
 if __name__ == "__main__":

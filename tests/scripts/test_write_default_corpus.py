@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from pretrain.library_text import LibraryTextError
 from scripts import write_default_corpus
 
 
@@ -62,7 +63,7 @@ def test_existing_folder_is_an_error_and_stays_as_it_is(tmp_path):
 
 def test_python_without_its_language_reference_is_an_error_with_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(write_default_corpus.sysconfig, "get_path", lambda name: str(tmp_path))
-    with pytest.raises(write_default_corpus.CorpusError, match=r"topics\.py is missing.*CORPUS_DIR"):
+    with pytest.raises(LibraryTextError, match=r"topics\.py is missing.*CORPUS_DIR"):
         write_default_corpus.write_corpus(tmp_path / "corpus")
 
 
@@ -74,39 +75,6 @@ def test_modules_are_parsed_and_never_imported(tmp_path, monkeypatch):
     monkeypatch.setattr(write_default_corpus.sysconfig, "get_path", lambda name: str(tmp_path))
     write_default_corpus.write_corpus(tmp_path / "corpus")
     assert "must not run" in (tmp_path / "corpus" / "standard_library.txt").read_text()
-
-
-def test_hard_wrapped_lines_become_one_paragraph():
-    text = """\
-        A line of prose that ends because the next word would not have
-        fitted, and goes on here.
-        Short line, so this is not wrapped
-        and this is a line of its own."""
-    assert list(write_default_corpus.paragraphs(text)) == [
-        "A line of prose that ends because the next word would not have fitted, and goes on here.",
-        "Short line, so this is not wrapped",
-        "and this is a line of its own.",
-    ]
-
-
-@pytest.mark.parametrize("marker", ["*", "-", "1.", ">>>", ":param", "@return"])
-def test_list_items_and_prompts_begin_a_new_line(marker):
-    item = f"{marker} an item whose line is long enough to have been wrapped there"
-    assert list(write_default_corpus.paragraphs(f"{item}\n{item}\n")) == [item, item]
-
-
-def test_rules_and_table_borders_are_dropped():
-    assert list(write_default_corpus.paragraphs("Title\n=====\n\n+---+\n| a |\n+---+")) == ["Title", "| a |"]
-
-
-def test_paragraph_is_split_after_sentences_and_not_after_abbreviations():
-    paragraph = "It is so, e.g. In this case. (See there.) Is it? `Yes`! and 3.5 is a number."
-    assert write_default_corpus.sentences(paragraph) == [
-        "It is so, e.g. In this case.",
-        "(See there.)",
-        "Is it?",
-        "`Yes`! and 3.5 is a number.",
-    ]
 
 
 def test_repeated_paragraph_is_kept_once(corpus):
