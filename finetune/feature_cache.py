@@ -41,7 +41,7 @@ def cached_rows(
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
     with partial.open("wb") as stream:
-        np.savez(stream, **_arrays(rows))
+        np.savez(stream, allow_pickle=False, **_arrays(rows))
     partial.replace(file)
     return rows
 

@@ -1,7 +1,7 @@
 """Rows that a model learns from or predicts: what is read of each, and what is to be told about it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,12 +36,12 @@ class Rows(NamedTuple):
     Attributes:
         text: what the encoder reads of each.
         targets: what is to be told about each, by name; what an objective of its kind of task reads.
-        places: what else has to be known to make answers of predictions, by name.
+        places: what else has to be known to make answers of predictions, by name; columns as well.
     """
 
     text: TextFeatures
     targets: Mapping[str, Column]
-    places: Mapping[str, Column] = {}
+    places: Mapping[str, Any] = {}
 
     def __len__(self) -> int:
         return len(self.text.row_splits) - 1

@@ -9,7 +9,7 @@ from finetune.metrics import mrqa, squad
 from finetune.qa.decoding import DecodedQuestion
 from finetune.qa.examples import Question
 from finetune.qa.readers import ReadQuestions, read_questions
-from finetune.reading import BadRowLimit
+from finetune.reading import BadRowLimit, DataError
 
 
 class QaDataset(NamedTuple):
@@ -35,6 +35,16 @@ QA_DATASETS: Mapping[str, QaDataset] = {
 }
 
 
+def dataset_of_folder(name: str, directory: str | os.PathLike[str]) -> QaDataset:
+    """Returns the data set of one's own files, by what they are called: .json of SQuAD, or .jsonl of MRQA."""
+    extensions = {".json": "squad", ".jsonl": "mrqa"}
+    for extension, file_format in extensions.items():
+        dataset = QaDataset(name, file_format, extension, has_impossible=file_format == "squad")
+        if any(file_of(dataset, split, directory).is_file() for split in ("train", "dev", "test")):
+            return dataset
+    raise DataError(f"{os.fspath(directory)}: there must be train and dev files, .json (SQuAD) or .jsonl (MRQA)")
+
+
 def read_split(
     dataset: QaDataset,
     split: str,
@@ -55,16 +65,21 @@ def read_split(
     Raises:
         DataError: as read_questions.
     """
-    file = pathlib.Path(directory, split + dataset.extension)
-    compressed = file.with_name(file.name + ".gz")
     return read_questions(
-        compressed if compressed.exists() and not file.exists() else file,
+        file_of(dataset, split, directory),
         dataset.file_format,
         for_training=split == "train",
         has_answers=split != "test",
         limit=limit,
         history_turns=history_turns,
     )
+
+
+def file_of(dataset: QaDataset, split: str, directory: str | os.PathLike[str]) -> pathlib.Path:
+    """Returns the file of a split: compressed where there is no other."""
+    file = pathlib.Path(directory, split + dataset.extension)
+    compressed = file.with_name(file.name + ".gz")
+    return compressed if compressed.exists() and not file.exists() else file
 
 
 def evaluate(

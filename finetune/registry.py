@@ -1,0 +1,142 @@
+"""The tasks of a configuration."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+
+from electra_span.head_config import HeadConfig
+from finetune.config import FinetuningConfig
+from finetune.csv_tables import CsvSettings
+from finetune.qa.datasets import QA_DATASETS, dataset_of_folder
+from finetune.qa.task import QuestionSettings, QuestionTask
+from finetune.reading import BadRowLimit, DataError
+from finetune.tagging_task import TaggingTask
+from finetune.task import Task
+from finetune.task_names import TaskName
+from finetune.text_task import make_csv_task, make_glue_task
+
+_UNNAMED_LABEL = re.compile(r"LABEL_\d+")  # transformers' names of classes that were given none
+
+
+def make_tasks(config: FinetuningConfig, known: Mapping[str, HeadConfig] | None = None) -> list[Task]:
+    """Returns the tasks that a configuration names, in their order.
+
+    Args:
+        config: the effective configuration.
+        known: the heads of a trained model that is evaluated, by their tasks; None for heads that are to be trained.
+
+    Raises:
+        DataError: for files that cannot be read, or a model without a head for one of the tasks.
+    """
+    tasks = []
+    for name in config.tasks:
+        trained = None if known is None else _trained_head(name, known, len(config.tasks))
+        task = _MAKERS[name.kind](config, name, trained)
+        if trained is not None:
+            task.head = _checked_head(task, trained)
+        tasks.append(task)
+    return tasks
+
+
+def _trained_head(name: TaskName, known: Mapping[str, HeadConfig], num_tasks: int) -> HeadConfig:
+    """Returns a model's head for a task: that of its name, or the only one for the only task."""
+    if name.slug in known:
+        return known[name.slug]
+    if len(known) == 1 and num_tasks == 1:
+        return next(iter(known.values()))
+    raise DataError(f"{name.name}: init_checkpoint has no head for it, only for {', '.join(known)}; train first")
+
+
+def _checked_head(task: Task, trained: HeadConfig) -> HeadConfig:
+    """Returns a trained head with the labels of its task, which it must have been trained for."""
+    if trained.kind != task.head.kind:
+        raise DataError(f"{task.name.name}: the head in init_checkpoint is for {trained.kind}, not {task.head.kind}")
+    unnamed = bool(trained.labels) and all(map(_UNNAMED_LABEL.fullmatch, trained.labels))
+    if unnamed and len(trained.labels) == len(task.head.labels):
+        return dataclasses.replace(trained, labels=task.head.labels)
+    if trained.labels != task.head.labels:
+        raise DataError(
+            f"{task.name.name}: its labels must be those that the model has learned, {', '.join(trained.labels)}. "
+            f"Received: {', '.join(task.head.labels)}"
+        )
+    return trained
+
+
+def _glue(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> Task:
+    del known
+    return make_glue_task(
+        name,
+        config.task_dir(name),
+        max_seq_length=config.max_seq_length,
+        classifier=config.classifier_head,
+        doubles_pairs=config.double_unordered,
+        limit=_limit(config),
+    )
+
+
+def _csv(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> Task:
+    return make_csv_task(
+        name,
+        CsvSettings(
+            text_column=config.text_column,
+            text_pair_column=config.text_pair_column,
+            label_column=config.label_column,
+            is_regression=config.is_regression,
+            delimiter=config.csv_delimiter,
+            has_quotes=config.csv_quotes,
+            encoding=config.encoding,
+        ),
+        known=known,
+        max_seq_length=config.max_seq_length,
+        classifier=config.classifier_head,
+        dev_rate=config.dev_rate,
+        seed=config.seed,
+        limit=_limit(config),
+    )
+
+
+def _tagging(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> Task:
+    return TaggingTask(
+        name,
+        config.task_dir(name),
+        known=known,
+        max_seq_length=config.max_seq_length,
+        segment_id=config.tagging_segment_id,
+        word_column=config.word_column,
+        tag_column=config.tag_column,
+        encoding=config.encoding,
+        dev_rate=config.dev_rate,
+        seed=config.seed,
+        limit=_limit(config),
+    )
+
+
+def _questions(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> Task:
+    head = HeadConfig(
+        task=name.slug,
+        kind="questions",
+        joint_prediction=config.joint_prediction,
+        answerable_classifier=config.answerable_classifier,
+        answerable_uses_start_logits=config.answerable_uses_start_logits,
+    )
+    directory = config.task_dir(name)
+    return QuestionTask(
+        name,
+        known or head,
+        dataset=dataset_of_folder(name.slug, directory) if name.path else QA_DATASETS[name.name],
+        directory=directory,
+        settings=QuestionSettings(*(getattr(config, field) for field in QuestionSettings._fields)),
+        limit=_limit(config),
+    )
+
+
+def _limit(config: FinetuningConfig) -> BadRowLimit:
+    return BadRowLimit(num_rows=config.max_bad_rows, rate=config.max_bad_rate)
+
+
+_MAKERS: Mapping[str, Callable[[FinetuningConfig, TaskName, HeadConfig | None], Task]] = {
+    "glue": _glue,
+    "csv": _csv,
+    "tagging": _tagging,
+    "qa": _questions,
+}

@@ -1,0 +1,145 @@
+"""Tasks that tell a tag for each word: chunking, and any other files of CoNLL's kind."""
+
+import functools
+import hashlib
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from electra_span.head_config import HeadConfig
+from electra_span.tokenization import Tokenizer
+from finetune.metrics.tagging import tagging_scores
+from finetune.reading import BadRowLimit, DataError
+from finetune.rows import Ragged, Rows
+from finetune.tagged_files import TaggedSentence, labels_of, read_tagged
+from finetune.tagging import tagging_features
+from finetune.task import Evaluation, Predictions, Task
+from finetune.task_names import TaskName
+
+
+class TaggingTask(Task):
+    """A task of a folder with train.txt and, as far as they are there, dev.txt and test.txt.
+
+    Where there is no dev.txt, some of the training sentences are taken out to be evaluated on.
+
+    Args:
+        name: as in hparams.
+        directory: of the files.
+        known: the head of a model that was trained on them, whose tags hold; None: those of the training examples.
+        max_seq_length: the most tokens of a window.
+        segment_id: of all tokens.
+        word_column: see `read_tagged`.
+        tag_column: see `read_tagged`.
+        encoding: of the files.
+        dev_rate: share of the training sentences that is taken out.
+        seed: decides which.
+        limit: how many sentences of a file may be bad.
+    """
+
+    def __init__(
+        self,
+        name: TaskName,
+        directory: str | os.PathLike[str],
+        *,
+        known: HeadConfig | None,
+        max_seq_length: int,
+        segment_id: int,
+        word_column: int,
+        tag_column: int,
+        encoding: str,
+        dev_rate: float,
+        seed: int,
+        limit: BadRowLimit,
+    ) -> None:
+        self._directory = pathlib.Path(directory)
+        self._columns: dict[str, Any] = {"word_column": word_column, "tag_column": tag_column, "encoding": encoding}
+        self._limit, self._dev_rate, self._seed = limit, dev_rate, seed
+        self._max_seq_length, self._segment_id = max_seq_length, segment_id
+        self._read = functools.cache(self._read_file)
+        self._sentences = functools.cache(self._read_split)
+        self._labels = known.labels if known else None
+        labels = self._labels or labels_of(self._read("train"))
+        super().__init__(name, known or HeadConfig(task=name.slug, kind="tagging", labels=labels))
+        self._labels = self.head.labels
+        has_test = self._file("test").is_file()
+        self.evaluation_splits = ["dev", "test"] if has_test else ["dev"]
+        self.test_splits = ["test"] if has_test else []
+
+    def files(self, split: str) -> Sequence[pathlib.Path]:
+        """Returns the file of a split; that of the training sentences where they hold it."""
+        return [self._file(split if self._file(split).is_file() else "train")]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides about rows beside files and tokenizer."""
+        return {
+            "max_seq_length": self._max_seq_length,
+            "labels": self.head.labels,
+            "segment_id": self._segment_id,
+            **self._columns,
+            "dev": [self._dev_rate, self._seed, self._file("dev").is_file()],
+        }
+
+    def make_rows(self, split: str, tokenizer: Tokenizer) -> Rows:
+        """Returns the rows of a split."""
+        features = tagging_features(
+            self._sentences(split),
+            tokenizer,
+            self._max_seq_length,
+            labels=self.head.labels,
+            segment_id=self._segment_id,
+        )
+        targets = {
+            "positions": Ragged(features.positions, features.word_splits),
+            "labels": Ragged(features.labels, features.word_splits),
+            "weights": Ragged(features.is_known.astype(np.float32), features.word_splits),
+        }
+        places = {"example_ids": features.example_ids, "num_words": np.diff(features.word_splits)}
+        return Rows(features.text, targets, places)
+
+    def evaluate(self, split: str, rows: Rows, predictions: Predictions) -> Evaluation:
+        """Returns precision, recall and F1 of spans, and the accuracy of tags."""
+        tags = self.answers(split, rows, predictions)
+        sentences = self._sentences(split)
+        predicted = [tags[sentence.example_id] for sentence in sentences]
+        scores = tagging_scores([sentence.tags for sentence in sentences], predicted)
+        return Evaluation(scores, len({tag for row in predicted for tag in row}) == 1)
+
+    def headline(self, scores: Mapping[str, float]) -> float:
+        """Returns the score that counts."""
+        return scores["f1"]
+
+    def answers(self, split: str, rows: Rows, predictions: Predictions) -> dict[Any, Any]:
+        """Returns the tags of each sentence, by its id."""
+        tags: dict[int, list[str]] = {}
+        columns = (rows.places["example_ids"].tolist(), predictions["classes"], rows.places["num_words"])
+        for example_id, classes, length in zip(*columns, strict=True):
+            tags.setdefault(example_id, []).extend(self.head.labels[index] for index in classes[:length])
+        return tags
+
+    def _file(self, split: str) -> pathlib.Path:
+        return self._directory / f"{split}.txt"
+
+    def _read_file(self, split: str) -> list[TaggedSentence]:
+        return read_tagged(self._file(split), **self._columns, labels=self._labels, limit=self._limit).sentences
+
+    def _read_split(self, split: str) -> list[TaggedSentence]:
+        """Returns the sentences of a split, of which train and dev may be one file."""
+        if split == "test" or self._file("dev").is_file():
+            return self._read(split)
+        is_dev = [_fraction(sentence.words, self._seed) < self._dev_rate for sentence in self._read("train")]
+        chosen = [
+            sentence for sentence, taken in zip(self._read("train"), is_dev, strict=True) if taken == (split == "dev")
+        ]
+        if not chosen:
+            raise DataError(f"{self._directory}: there are too few sentences to take some out; give it a dev.txt")
+        return chosen
+
+
+def _fraction(words: Sequence[str], seed: int) -> float:
+    """Returns a number from 0 to 1 that is random, but equal for equal sentences."""
+    digest = hashlib.blake2b(repr((seed, words)).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

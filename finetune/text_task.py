@@ -1,0 +1,197 @@
+"""Tasks that tell the class or the score of a text or a pair of texts: GLUE and one's own tables."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from electra_span.head_config import HeadConfig
+from electra_span.tokenization import Tokenizer
+from finetune.classification import classification_features, regression_features, restored_scores
+from finetune.csv_tables import CsvSettings
+from finetune.csv_task import csv_files, read_csv_task
+from finetune.glue import GLUE_TASKS, MAX_SCORE, read_glue, with_swapped_pairs
+from finetune.metrics.glue import (
+    GLUE_METRICS,
+    GlueMetrics,
+    accuracy_and_macro_f1,
+    headline_score,
+    is_constant,
+    regression_scores,
+)
+from finetune.reading import BadRowLimit, DataError, Example
+from finetune.rows import Rows
+from finetune.task import Evaluation, Predictions, Task
+from finetune.task_names import TaskName
+
+_CLASSES = GlueMetrics(accuracy_and_macro_f1, ("accuracy",))
+_SCORES = GlueMetrics(regression_scores, ("pearson", "spearman"))
+
+
+class TextTask(Task):
+    """A task with one label a text, or pair of texts.
+
+    Args:
+        name: as in hparams.
+        head: its labels or range of scores are the task's.
+        read: returns the examples of a split.
+        files: of each split that there is.
+        metrics: by which predictions are scored.
+        max_seq_length: the most tokens of a row.
+        doubles_pairs: train on each pair in both orders.
+        reading: what else decides about the examples, ready for JSON.
+    """
+
+    def __init__(
+        self,
+        name: TaskName,
+        head: HeadConfig,
+        *,
+        read: Callable[[str], list[Example]],
+        files: Mapping[str, pathlib.Path],
+        metrics: GlueMetrics,
+        max_seq_length: int,
+        doubles_pairs: bool = False,
+        reading: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(name, head)
+        self._examples = functools.cache(read)
+        self._files, self._metrics = dict(files), metrics
+        self._max_seq_length, self._doubles_pairs, self._reading = max_seq_length, doubles_pairs, reading
+
+    def files(self, split: str) -> Sequence[pathlib.Path]:
+        """Returns the table of a split; that of the training examples where they hold it."""
+        return [self._files.get(split, self._files["train"])]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides about rows beside files and tokenizer."""
+        return {
+            "max_seq_length": self._max_seq_length,
+            "labels": self.head.labels,
+            "score_range": self.head.score_range,
+            "doubles_pairs": self._doubles_pairs,
+            "reading": self._reading,
+        }
+
+    def make_rows(self, split: str, tokenizer: Tokenizer) -> Rows:
+        """Returns the rows of a split."""
+        examples = self._examples(split)
+        if self._doubles_pairs and split == "train":
+            examples = with_swapped_pairs(examples)
+        if self.head.kind == "classification":
+            features = classification_features(examples, tokenizer, self._max_seq_length, labels=self.head.labels)
+        else:
+            lowest, highest = self.head.score_range or (0.0, 1.0)
+            features = regression_features(examples, tokenizer, self._max_seq_length, lowest=lowest, highest=highest)
+        return Rows(features.text, {"labels": features.labels})
+
+    def evaluate(self, split: str, rows: Rows, predictions: Predictions) -> Evaluation:
+        """Returns the metrics of a split."""
+        predicted = self._predicted(predictions)
+        labels: list[Any] = [example.label for example in self._examples(split)]
+        if self.head.kind == "classification":
+            labels = [self.head.labels.index(label) for label in labels]
+        return Evaluation(self._metrics.scores(labels, predicted), is_constant(predicted))
+
+    def headline(self, scores: Mapping[str, float]) -> float:
+        """Returns the score that counts."""
+        return headline_score(self._metrics, scores)
+
+    def answers(self, split: str, rows: Rows, predictions: Predictions) -> dict[Any, Any]:
+        """Returns the class or score of each example, by its id."""
+        ids = [example.example_id for example in self._examples(split)]
+        values = self._predicted(predictions).tolist()
+        if self.head.kind == "classification":
+            values = [self.head.labels[value] for value in values]
+        return dict(zip(ids, values, strict=True))
+
+    def _predicted(self, predictions: Predictions) -> np.ndarray:
+        """Returns the ids of classes, or the scores in the unit of the file; [n]."""
+        logits = np.stack(predictions["logits"])
+        if self.head.kind == "classification":
+            return np.argmax(logits, axis=-1)
+        lowest, highest = self.head.score_range or (0.0, 1.0)
+        return restored_scores(logits, lowest=lowest, highest=highest)
+
+
+def make_glue_task(
+    name: TaskName,
+    directory: str | os.PathLike[str],
+    *,
+    max_seq_length: int,
+    classifier: str,
+    doubles_pairs: bool,
+    limit: BadRowLimit,
+) -> TextTask:
+    """Returns a task of GLUE whose files are in a folder."""
+    glue = GLUE_TASKS[name.name]
+    head = HeadConfig(task=name.slug, kind="classification", labels=glue.labels or (), classifier=classifier)
+    if glue.labels is None:
+        head = HeadConfig(task=name.slug, kind="regression", score_range=(0.0, MAX_SCORE), classifier=classifier)
+    task = TextTask(
+        name,
+        head,
+        read=lambda split: read_glue(glue, split, directory, limit).examples,
+        files={split: pathlib.Path(directory, file.file) for split, file in glue.splits.items()},
+        metrics=GLUE_METRICS[name.name],
+        max_seq_length=max_seq_length,
+        doubles_pairs=doubles_pairs and glue.is_symmetric,
+    )
+    task.evaluation_splits = [split for split in glue.splits if split.startswith("dev")]
+    task.test_splits = [split for split, file in glue.splits.items() if file.submission]
+    return task
+
+
+def make_csv_task(
+    name: TaskName,
+    settings: CsvSettings,
+    *,
+    known: HeadConfig | None,
+    max_seq_length: int,
+    classifier: str,
+    dev_rate: float,
+    seed: int,
+    limit: BadRowLimit,
+) -> TextTask:
+    """Returns a task of one's own tables.
+
+    Args:
+        name: with the path of a table or a folder.
+        settings: of the tables.
+        known: the head of a model that was trained on them, whose labels hold; None: those of the training examples.
+        max_seq_length: the most tokens of a row.
+        classifier: "linear" or "dense".
+        dev_rate: see `read_csv_task`.
+        seed: see `read_csv_task`.
+        limit: how many rows of a table may be bad.
+    """
+    path = name.path or ""
+    csv_task = read_csv_task(path, settings, dev_rate=dev_rate, seed=seed, limit=limit)
+    kind = "regression" if csv_task.labels is None else "classification"
+    head = HeadConfig(
+        task=name.slug,
+        kind=kind,
+        labels=csv_task.labels or (),
+        score_range=csv_task.score_range,
+        classifier=classifier,
+    )
+    if known is not None and (known.kind, known.labels) != (head.kind, head.labels):
+        raise DataError(
+            f"{path}: the classes must be those that the model has learned, {', '.join(known.labels) or 'scores'}. "
+            f"Received: {', '.join(head.labels) or 'scores'}"
+        )
+    task = TextTask(
+        name,
+        known or head,
+        read=lambda split: csv_task.splits[split],
+        files=csv_files(path),
+        metrics=_SCORES if kind == "regression" else _CLASSES,
+        max_seq_length=max_seq_length,
+        reading={**vars(settings), "dev_rate": dev_rate, "seed": seed},
+    )
+    task.test_splits = [split for split in ("test",) if split in csv_task.splits]
+    return task
