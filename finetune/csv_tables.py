@@ -5,7 +5,7 @@ import dataclasses
 import math
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from electra_span.errors import reason_of
@@ -36,6 +36,10 @@ class CsvSettings:
             "a".encode(self.encoding)
         except LookupError:
             raise DataError(f"encoding must be the name of one. Received: {self.encoding!r}") from None
+
+
+class UnclosedQuotationError(ValueError):
+    """A quotation mark that none closes, and that hides the rest of its table."""
 
 
 class CsvExamples(NamedTuple):
@@ -101,34 +105,51 @@ def read_csv(
 
 
 def _rows(path: pathlib.Path, settings: CsvSettings) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """Yields the rows that are not blank, or what is wrong with them, with the number of the line they start in.
+    """Yields the rows of a table; see numbered_rows.
 
     Raises:
         DataError: where the file cannot be read, or a quotation mark is never closed.
     """
-    csv.field_size_limit(_MAX_FIELD)
     delimiter = settings.delimiter or ("\t" if path.suffix == ".tsv" else ",")
-    quoting: Any = csv.QUOTE_MINIMAL if settings.has_quotes else csv.QUOTE_NONE
     try:
         with open(path, encoding=settings.encoding, errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
-            while True:
-                line_number = reader.line_num + 1
-                try:
-                    row: list[str] | csv.Error = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    if "unexpected end of data" in str(error):
-                        raise DataError(
-                            f"{path}: line {line_number}: a quotation mark opens a field and none closes it; where "
-                            "they are text, set has_quotes to false"
-                        ) from error
-                    row = error
-                if row:
-                    yield line_number, row
+            yield from numbered_rows(file, delimiter=delimiter, has_quotes=settings.has_quotes)
+    except UnclosedQuotationError as error:
+        raise DataError(f"{path}: {error}; where they are text, set has_quotes to false") from error
     except (OSError, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read: {reason_of(error)}") from error
+
+
+def numbered_rows(
+    file: Iterable[str], *, delimiter: str = ",", has_quotes: bool = True
+) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Yields the rows that are not blank, or what is wrong with them, with the number of the line they start in.
+
+    Args:
+        file: opened with newline="".
+        delimiter: between the fields.
+        has_quotes: false: quotation marks are text.
+
+    Raises:
+        UnclosedQuotationError: where a quotation mark is never closed.
+    """
+    csv.field_size_limit(_MAX_FIELD)
+    quoting: Any = csv.QUOTE_MINIMAL if has_quotes else csv.QUOTE_NONE
+    reader = csv.reader(file, delimiter=delimiter, quoting=quoting, strict=True)
+    while True:
+        line_number = reader.line_num + 1
+        try:
+            row: list[str] | csv.Error = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            if "unexpected end of data" in str(error):
+                raise UnclosedQuotationError(
+                    f"line {line_number}: a quotation mark opens a field and none closes it"
+                ) from error
+            row = error
+        if row:
+            yield line_number, row
 
 
 def _columns(

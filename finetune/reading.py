@@ -47,6 +47,8 @@ class RowTally:
         num_rows: that were read, bad ones among them.
         left_out: numbers of rows that could not be used, by what was wrong.
         kept: numbers of rows that were used although something was wrong.
+        passed_over: numbers of rows that their file itself says are not to be used, which are not bad.
+        first_places: of the first rows counted for each of these reasons.
     """
 
     def __init__(
@@ -63,6 +65,8 @@ class RowTally:
         self.num_rows = 0
         self.left_out: collections.Counter[str] = collections.Counter()
         self.kept: collections.Counter[str] = collections.Counter()
+        self.passed_over: collections.Counter[str] = collections.Counter()
+        self.first_places: collections.defaultdict[str, list[str]] = collections.defaultdict(list)
         self._limit = limit or BadRowLimit()
         self._may_leave_out = may_leave_out
 
@@ -85,26 +89,38 @@ class RowTally:
         if not self._may_leave_out:
             raise DataError(f"{self._place(line_number)}: {rule}{detail}; every row of this file needs an answer")
         self.left_out[rule] += 1
+        self._note_place(line_number, rule)
         self._count(line_number, rule + detail, "left out")
 
     def keep(self, line_number: int | str, rule: str) -> None:
         """Counts a row that is used although something is wrong with it; see `leave_out`."""
         self.kept[rule] += 1
+        self._note_place(line_number, rule)
         self._count(line_number, rule, "used all the same")
+
+    def pass_over(self, line_number: int | str, reason: str) -> None:
+        """Counts a row that is not to be used, and not bad either; see `leave_out`."""
+        self.passed_over[reason] += 1
+        self._note_place(line_number, reason)
 
     def summary(self) -> str:
         """Returns a line about the rows that were read."""
         counts = [f"{count} left out ({rule})" for rule, count in sorted(self.left_out.items())]
         counts += [f"{count} used although of {rule}" for rule, count in sorted(self.kept.items())]
+        counts += [f"{count} passed over ({reason})" for reason, count in sorted(self.passed_over.items())]
         return f"{self.file}: {self.num_rows} rows" + "".join(f", {count}" for count in counts)
 
     def report(self) -> None:
-        """Logs the summary where a row was bad."""
-        if self.num_bad:
+        """Logs the summary where a row was bad or passed over."""
+        if self.num_bad or self.passed_over:
             logging.warning("%s", self.summary())
 
     def _place(self, line_number: int | str) -> str:
-        return f"{self.file}: {line_number}" if isinstance(line_number, str) else f"{self.file}: line {line_number}"
+        return f"{self.file}: {_place_in_file(line_number)}"
+
+    def _note_place(self, line_number: int | str, reason: str) -> None:
+        if len(self.first_places[reason]) < _MAX_NAMED:
+            self.first_places[reason].append(_place_in_file(line_number))
 
     def _count(self, line_number: int | str, mistake: str, what_became: str) -> None:
         message = f"{self._place(line_number)}: {mistake}"
@@ -115,6 +131,10 @@ class RowTally:
                 f"{self.num_bad} of the first {self.num_rows} rows are bad, more than {self._limit.num_rows} and more "
                 f"than {self._limit.rate:.1%}; the last: {message}"
             )
+
+
+def _place_in_file(line_number: int | str) -> str:
+    return line_number if isinstance(line_number, str) else f"line {line_number}"
 
 
 def read_lines(file: str | os.PathLike[str], encoding: str = "utf-8-sig") -> Iterator[str]:

@@ -37,6 +37,11 @@ class Question(NamedTuple):
     is_impossible: bool
 
 
+def trimmed(answer: Answer) -> Answer:
+    """Returns an answer without the white space around it, which has some text between."""
+    return Answer(answer.text.strip(), answer.start + len(answer.text) - len(answer.text.lstrip()))
+
+
 def locate_answer(context: str, text: str, start: int) -> Answer | None:
     """Returns the answer with its true text and offset, or None where it is not there.
 

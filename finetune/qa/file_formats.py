@@ -4,28 +4,12 @@ import io
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from finetune.qa.newsqa import newsqa_rows
+from finetune.qa.question_rows import LayoutError, QuestionRow, Rows
 
 CANNOT_ANSWER = "CANNOTANSWER"  # QuAC's answer to what the text does not answer, and its contexts' last word
-
-
-class LayoutError(ValueError):
-    """A file that is not of its format at all."""
-
-
-class QuestionRow(NamedTuple):
-    """A question as its file has it: nothing is checked but that the fields are there."""
-
-    id: Any
-    text: Any
-    context: Any
-    answers: list[tuple[Any, Any]]  # texts, and the code points at which they are said to begin
-    gold_texts: list[Any]
-    is_impossible: bool
-
-
-# A place in the file, and the question there or what is wrong with it.
-Rows = Iterator[tuple[str, QuestionRow | str]]
 
 
 def _squad_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
@@ -161,4 +145,5 @@ FILE_FORMATS: dict[str, Callable[[io.BufferedIOBase, int], Rows]] = {
     "squad": _squad_rows,
     "mrqa": _mrqa_rows,
     "quac": _quac_rows,
+    "newsqa": newsqa_rows,
 }

@@ -1,4 +1,4 @@
-"""Files of questions: SQuAD 1.1 and 2.0, the JSON lines of MRQA, and QuAC. Imports no TensorFlow.
+"""Files of questions: SQuAD 1.1 and 2.0, the JSON lines of MRQA, QuAC, tables of NewsQA. Imports no TensorFlow.
 
 `file_formats` turns each into rows of one shape, which are checked here by the same rules.
 """
@@ -7,12 +7,13 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from typing import NamedTuple
 
 from electra_span.errors import reason_of
 from finetune.qa.examples import Answer, Question, locate_answer
-from finetune.qa.file_formats import FILE_FORMATS, LayoutError, QuestionRow
+from finetune.qa.file_formats import FILE_FORMATS
+from finetune.qa.question_rows import LayoutError, PassedOver, QuestionRow, Rows
 from finetune.reading import BadRowLimit, DataError, RowTally
 
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -41,7 +42,7 @@ def read_questions(
 
     Args:
         file: its path.
-        file_format: squad, mrqa or quac.
+        file_format: squad, mrqa, quac or newsqa.
         for_training: whether every question needs a place to train on.
         has_answers: whether a question without an answer, and not called impossible, is a mistake.
         limit: how many questions may be bad.
@@ -50,27 +51,76 @@ def read_questions(
     Raises:
         DataError: for a file that is missing, not of this format, without questions, or with too many bad ones.
     """
+    tally = RowTally(file, limit)
+    questions = list(
+        iterate_questions(
+            file, file_format, tally, for_training=for_training, has_answers=has_answers, history_turns=history_turns
+        )
+    )
+    tally.report()
+    if not questions:
+        raise no_question_error(file, file_format)
+    return ReadQuestions(questions, tally)
+
+
+def iterate_questions(
+    file: str | os.PathLike[str],
+    file_format: str,
+    tally: RowTally,
+    *,
+    for_training: bool,
+    has_answers: bool = True,
+    history_turns: int = 0,
+) -> Iterator[Question]:
+    """Yields the questions of a file as they are read, and counts them.
+
+    Args:
+        file, file_format, for_training, has_answers, history_turns: as for read_questions.
+        tally: of the file.
+
+    Raises:
+        DataError: as read_questions, but for a file without questions.
+    """
+    known: set[str] = set()
+    for place, row in read_rows(file, file_format, history_turns):
+        tally.num_rows += 1
+        if isinstance(row, PassedOver):
+            tally.pass_over(place, row.reason)
+            continue
+        question = _question_of(place, row, tally, known, for_training, has_answers)
+        if question is not None:
+            known.add(question.id)
+            yield question
+
+
+def read_rows(file: str | os.PathLike[str], file_format: str, history_turns: int = 0) -> Rows:
+    """Yields the rows of a file before they are checked, each with its place.
+
+    Args:
+        file, file_format, history_turns: as for read_questions.
+
+    Raises:
+        DataError: for a file that is missing or not of this format.
+    """
     if file_format not in FILE_FORMATS:
         raise DataError(f"the format of questions must be one of {', '.join(FILE_FORMATS)}. Received: {file_format!r}")
-    if history_turns and file_format != "quac":
-        raise DataError(f"history_turns are for quac, whose questions follow each other. Received: {file_format!r}")
-    tally = RowTally(file, limit)
-    questions: dict[str, Question] = {}
+    if history_turns < 0 or (history_turns and file_format != "quac"):
+        raise DataError(
+            "history_turns are for quac, whose questions follow each other, and at least 0. "
+            f"Received: {history_turns} for {file_format!r}"
+        )
     try:
         with _opened(file) as stream:
-            for place, row in FILE_FORMATS[file_format](stream, history_turns):
-                tally.num_rows += 1
-                question = _question_of(place, row, tally, questions, for_training, has_answers)
-                if question is not None:
-                    questions[question.id] = question
+            yield from FILE_FORMATS[file_format](stream, history_turns)
     except LayoutError as error:
         raise DataError(f"{os.fspath(file)}: {error}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{os.fspath(file)}: cannot be read: {reason_of(error)}") from error
-    tally.report()
-    if not questions:
-        raise DataError(f"{os.fspath(file)}: no question can be used; is it in the format {file_format}?")
-    return ReadQuestions(list(questions.values()), tally)
+
+
+def no_question_error(file: str | os.PathLike[str], file_format: str) -> DataError:
+    """Returns the error of a file in which no question can be used."""
+    return DataError(f"{os.fspath(file)}: no question can be used; is it in the format {file_format}?")
 
 
 def _opened(file: str | os.PathLike[str]) -> io.BufferedIOBase:
@@ -85,7 +135,7 @@ def _question_of(
 ) -> Question | None:
     """Returns the question of a row, or of what is wrong with it; None where it cannot be used."""
     if isinstance(row, str):
-        rule, colon, detail = row.partition(":")
+        rule, colon, detail = row.partition(": ")
         tally.leave_out(place, rule, colon + detail)
         return None
     mistake = _mistake_in(row, known)
@@ -128,4 +178,4 @@ def _oddities(row: QuestionRow, located: list[Answer | None], has_answers: bool)
         "an answer without text": any(not text.strip() for text, _ in row.answers),
         "an answer that is not at its offset": None in located,
     }
-    return [rule for rule, is_so in rules.items() if is_so]
+    return [*row.oddities, *(rule for rule, is_so in rules.items() if is_so)]

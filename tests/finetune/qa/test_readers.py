@@ -174,10 +174,12 @@ def test_a_missing_file_is_an_error_with_its_name(tmp_path):
 
 
 def test_settings_that_do_not_fit_are_errors(file):
-    with pytest.raises(DataError, match=r"one of squad, mrqa, quac\. Received: 'csv'"):
+    with pytest.raises(DataError, match=r"one of squad, mrqa, quac, newsqa\. Received: 'csv'"):
         read_questions(file, "csv", for_training=True)
     with pytest.raises(DataError, match="history_turns are for quac"):
         read_questions(file, "squad", for_training=True, history_turns=2)
+    with pytest.raises(DataError, match=r"at least 0\. Received: -1"):
+        read_questions(file, "quac", for_training=True, history_turns=-1)
 
 
 def test_mrqa_is_read_with_or_without_header_and_compression(file):
