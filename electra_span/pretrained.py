@@ -34,6 +34,7 @@ from electra_span.published_config import (
     published_config,
     read_config,
 )
+from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
 _WEIGHTS = "model.safetensors"
@@ -94,10 +95,12 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
 
 def _make(architecture: Architecture, dtype: str) -> Model:
     """Returns an untrained model."""
-    model_class, config, max_span_length = architecture
+    model_class, config, max_span_length, heads = architecture
     build_encoder = functools.partial(ElectraEncoder, dtype=dtype)
     if issubclass(model_class, TwoTowerGenerator):
         return make_two_towers(build_encoder, config)
+    if issubclass(model_class, ElectraTaskModel):
+        return model_class(build_encoder(config, name="electra"), heads, dtype=dtype)
     model: Model = model_class(build_encoder(config, name="electra"), max_span_length=max_span_length, dtype=dtype)
     return model
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, UserError
 from electra_span.convert.names import Model, ModelClass
+from electra_span.head_config import HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.tokenization import Tokenizer
 
@@ -25,7 +26,8 @@ class Architecture(NamedTuple):
 
     model_class: ModelClass
     config: EncoderConfig
-    max_span_length: int
+    max_span_length: int = 0
+    heads: tuple[HeadConfig, ...] = ()
 
 
 class PublishedModelError(UserError):

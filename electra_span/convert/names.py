@@ -1,42 +1,18 @@
 """One table of variable names: ours, the original's TensorFlow 1 checkpoints', Hugging Face's."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import keras
 
 from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
+from electra_span.convert.naming import Modules, Name, dense_names, norm_names
+from electra_span.convert.task_head_names import task_head_names
+from electra_span.head_config import HEAD_SUFFIX, HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
+from electra_span.task_model import ElectraTaskModel
 
-Model = ElectraDiscriminator | ElectraGenerator | TwoTowerGenerator
-ModelClass = type[ElectraDiscriminator] | type[ElectraGenerator] | type[TwoTowerGenerator]
-
-
-class Name(NamedTuple):
-    """The names of one variable.
-
-    Attributes:
-        ours: the variable's path below its model, `relative_path`.
-        tf1: below "electra" or "generator" in a TF1 checkpoint; prediction heads and towers stand at the top level.
-        hugging_face: in a safetensors file, where dense kernels are transposed.
-        shape: the variable's.
-    """
-
-    ours: str
-    tf1: str
-    hugging_face: str
-    shape: tuple[int, ...]
-
-    @property
-    def is_transposed(self) -> bool:
-        """Whether Hugging Face stores the transposed matrix."""
-        return self.ours.endswith("/kernel")
-
-    @property
-    def hugging_face_shape(self) -> tuple[int, ...]:
-        """The shape in a safetensors file."""
-        return self.shape[::-1] if self.is_transposed else self.shape
-
+Model = ElectraDiscriminator | ElectraGenerator | TwoTowerGenerator | ElectraTaskModel
+ModelClass = type[ElectraDiscriminator] | type[ElectraGenerator] | type[TwoTowerGenerator] | type[ElectraTaskModel]
 
 # Hugging Face's names of the words' vectors, and of the two tables that compositional ones are made of.
 WORD_EMBEDDINGS = "electra.embeddings.word_embeddings.weight"
@@ -99,21 +75,23 @@ _CLOZE = "cloze_predictions"
 _HEADS = (_DISCRIMINATOR, _GENERATOR, _SPAN_DISCRIMINATOR, _SPAN_GENERATOR, _CLOZE)
 _TOWERS = ("generator_ltr", "generator_rtl")
 
-Modules = tuple[str, str, str]
-
 
 def names_of(model: Model) -> list[Name]:
     """Returns the names of a model's variables; a generator's output table is its word embeddings."""
-    return list(expected_names(type(model), model.config, model.max_span_length))
+    heads = model.head_configs if isinstance(model, ElectraTaskModel) else ()
+    return list(expected_names(type(model), model.config, model.max_span_length, heads))
 
 
-def expected_names(model_class: ModelClass, config: EncoderConfig, max_span_length: int = 0) -> Iterator[Name]:
+def expected_names(
+    model_class: ModelClass, config: EncoderConfig, max_span_length: int = 0, heads: Sequence[HeadConfig] = ()
+) -> Iterator[Name]:
     """Yields the names of the variables that a model has, without making any.
 
     Args:
         model_class: of the model.
         config: of its encoder.
         max_span_length: of its span head; 0 for none.
+        heads: of a model for tasks.
     """
     yield from _embedding_names(config)
     if issubclass(model_class, TwoTowerGenerator):
@@ -122,6 +100,9 @@ def expected_names(model_class: ModelClass, config: EncoderConfig, max_span_leng
         yield from _masked_lm_names(_CLOZE, config, num_states=2)
         return
     yield from _layer_names(config)
+    yield from task_head_names(heads, config)
+    if issubclass(model_class, ElectraTaskModel):
+        return
     if max_span_length:
         yield from _span_head_names(model_class, config, max_span_length)
     if issubclass(model_class, ElectraGenerator):
@@ -129,23 +110,24 @@ def expected_names(model_class: ModelClass, config: EncoderConfig, max_span_leng
         return
     dense = (f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}/dense", f"{_DISCRIMINATOR}.dense")
     prediction = (f"{_DISCRIMINATOR}/prediction", f"{_DISCRIMINATOR}/dense_1", f"{_DISCRIMINATOR}.dense_prediction")
-    yield from _dense(dense, (config.hidden_size, config.hidden_size))
-    yield from _dense(prediction, (config.hidden_size, 1))
+    yield from dense_names(dense, (config.hidden_size, config.hidden_size))
+    yield from dense_names(prediction, (config.hidden_size, 1))
 
 
 def relative_path(variable: keras.Variable) -> str:
     """Returns a variable's path below its model: without the encoder's own name in front, if it is the only one."""
     first, _, rest = variable.path.partition("/")
     is_of_tower = first in _TOWERS and not rest.startswith("embeddings/")  # which both towers share
-    return variable.path if first in _HEADS or is_of_tower else rest
+    is_of_head = first in _HEADS or first.endswith(HEAD_SUFFIX)
+    return variable.path if is_of_head or is_of_tower else rest
 
 
 def _masked_lm_names(head: str, config: EncoderConfig, *, num_states: int) -> Iterator[Name]:
     """Yields the names of the variables of a head of words, which predicts from num_states hidden states."""
-    yield from _dense(
+    yield from dense_names(
         (f"{head}/dense", f"{head}/dense", f"{head}.dense"), (num_states * config.hidden_size, config.embedding_size)
     )
-    yield from _norm((f"{head}/norm", f"{head}/LayerNorm", f"{head}.LayerNorm"), config.embedding_size)
+    yield from norm_names((f"{head}/norm", f"{head}/LayerNorm", f"{head}.LayerNorm"), config.embedding_size)
     bias = "generator_lm_head.bias" if head == _GENERATOR else f"{head}.output_bias"
     yield Name(f"{head}/output_bias", f"{head}/output_bias", bias, (config.vocab_size,))
 
@@ -161,13 +143,13 @@ def _span_head_names(model_class: ModelClass, config: EncoderConfig, max_span_le
     hidden_size = config.hidden_size
     yield Name(*modules("boundary/position_embeddings"), (max_span_length, SPAN_OFFSET_SIZE))
     for index, width in enumerate((2 * hidden_size + SPAN_OFFSET_SIZE, hidden_size)):
-        yield from _dense(modules(f"boundary/dense_{index}"), (width, hidden_size))
-        yield from _norm(modules(f"boundary/norm_{index}"), hidden_size)
+        yield from dense_names(modules(f"boundary/dense_{index}"), (width, hidden_size))
+        yield from norm_names(modules(f"boundary/norm_{index}"), hidden_size)
     if is_discriminator:
-        yield from _dense(modules("prediction"), (hidden_size, 1))
+        yield from dense_names(modules("prediction"), (hidden_size, 1))
         return
     if config.embedding_size != hidden_size:
-        yield from _dense(modules("projection"), (hidden_size, config.embedding_size))
+        yield from dense_names(modules("projection"), (hidden_size, config.embedding_size))
     yield Name(*modules("output_bias"), (config.vocab_size,))
 
 
@@ -175,7 +157,7 @@ def _embedding_names(config: EncoderConfig) -> Iterator[Name]:
     for table, shape in config.embedding_tables.items():
         theirs = f"embeddings/{_TABLES_ELSEWHERE.get(table, table)}"
         yield Name(f"embeddings/{table}", theirs, f"electra.{theirs.replace('/', '.')}.weight", shape)
-    yield from _norm(_EMBEDDING_NORM, config.embedding_size)
+    yield from norm_names(_EMBEDDING_NORM, config.embedding_size)
 
 
 def _layer_names(config: EncoderConfig) -> Iterator[Name]:
@@ -185,12 +167,12 @@ def _layer_names(config: EncoderConfig) -> Iterator[Name]:
         return getattr(config, fields[0]), getattr(config, fields[1])
 
     if config.embedding_size != config.hidden_size:
-        yield from _dense(_PROJECTION, (config.embedding_size, config.hidden_size))
+        yield from dense_names(_PROJECTION, (config.embedding_size, config.hidden_size))
     for index in range(config.num_hidden_layers):
         for modules, fields in _BLOCK_DENSE:
-            yield from _dense(_of_layer(modules, index), sizes(fields))
+            yield from dense_names(_of_layer(modules, index), sizes(fields))
         for modules in _BLOCK_NORM:
-            yield from _norm(_of_layer(modules, index), config.hidden_size)
+            yield from norm_names(_of_layer(modules, index), config.hidden_size)
 
 
 def _of_tower(name: Name, tower: str) -> Name:
@@ -201,15 +183,3 @@ def _of_tower(name: Name, tower: str) -> Name:
 def _of_layer(modules: Modules, index: int) -> Modules:
     ours, tf1, hugging_face = modules
     return ours.format(index), tf1.format(index), hugging_face.format(index)
-
-
-def _dense(modules: Modules, shape: tuple[int, int]) -> Iterator[Name]:
-    ours, tf1, hugging_face = modules
-    yield Name(f"{ours}/kernel", f"{tf1}/kernel", f"{hugging_face}.weight", shape)
-    yield Name(f"{ours}/bias", f"{tf1}/bias", f"{hugging_face}.bias", shape[1:])
-
-
-def _norm(modules: Modules, size: int) -> Iterator[Name]:
-    ours, tf1, hugging_face = modules
-    yield Name(f"{ours}/gamma", f"{tf1}/gamma", f"{hugging_face}.weight", (size,))
-    yield Name(f"{ours}/beta", f"{tf1}/beta", f"{hugging_face}.bias", (size,))

@@ -1,12 +1,15 @@
 """Reading the original's TensorFlow 1 checkpoints."""
 
 import pathlib
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from electra_span.config import UserError
 from electra_span.convert.names import Model, names_of, relative_path
 from electra_span.models import ElectraDiscriminator
+from electra_span.task_model import ElectraTaskModel
 
 
 class ConversionError(UserError):
@@ -14,7 +17,7 @@ class ConversionError(UserError):
 
 
 def load_tf1_weights(model: Model, checkpoint: str | pathlib.Path) -> None:
-    """Assigns a model's weights from a checkpoint of the original's pretraining.
+    """Assigns a model's weights from a checkpoint of the original's pretraining, or of its fine-tuning.
 
     A generator's variables stand under "generator" in it, a two-tower generator's under "generator_ltr" and
     "generator_rtl", and under "electra" as far as they are shared with the discriminator: its embeddings or, where both
@@ -32,13 +35,22 @@ def load_tf1_weights(model: Model, checkpoint: str | pathlib.Path) -> None:
     except (tf.errors.OpError, ValueError) as error:
         raise ConversionError(f"{checkpoint}: is not a TensorFlow checkpoint: {error}") from error
     shapes = reader.get_variable_to_shape_map()
-    scopes = ("electra",) if isinstance(model, ElectraDiscriminator) else ("generator", "electra")
+    is_first = isinstance(model, ElectraDiscriminator | ElectraTaskModel)
+    scopes = ("electra",) if is_first else ("generator", "electra")
     tf1_names = {name.ours: name.tf1 for name in names_of(model)}
     for variable in model.variables:
-        name = tf1_names[relative_path(variable)]
-        found = next((full for full in (name, *(f"{scope}/{name}" for scope in scopes)) if full in shapes), None)
-        if found is None:
-            raise ConversionError(f"{checkpoint}: has no variable {scopes[0]}/{name}")
-        if shapes[found] != list(variable.shape):
-            raise ConversionError(f"{checkpoint}: {found} has shape {shapes[found]}, not {list(variable.shape)}")
-        variable.assign(reader.get_tensor(found))
+        names = [_name_in(shapes, name, scopes, checkpoint) for name in tf1_names[relative_path(variable)].split()]
+        shape = [*variable.shape[:-1], variable.shape[-1] // len(names)]
+        for name in names:
+            if shapes[name] != shape:
+                raise ConversionError(f"{checkpoint}: {name} has shape {shapes[name]}, not {shape}")
+        variable.assign(np.concatenate([reader.get_tensor(name) for name in names], axis=-1))
+
+
+def _name_in(shapes: Mapping[str, list[int]], name: str, scopes: Sequence[str], checkpoint: str | pathlib.Path) -> str:
+    """Returns the name of a variable in a checkpoint, below one of the scopes or at the top level."""
+    found = next((full for full in (name, *(f"{scope}/{name}" for scope in scopes)) if full in shapes), None)
+    if found is None:
+        missing = name if name.startswith("task_specific/") else f"{scopes[0]}/{name}"
+        raise ConversionError(f"{checkpoint}: has no variable {missing}")
+    return found

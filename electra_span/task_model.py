@@ -1,0 +1,85 @@
+"""The model that tasks are trained and evaluated with: one encoder with a head for each task."""
+
+import collections
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from electra_span.config import EncoderConfig, HparamError
+from electra_span.encoder import ElectraEncoder
+from electra_span.head_config import HeadConfig
+from electra_span.layers.paths import built_at_root
+from electra_span.layers.question_head import QuestionHead, QuestionLogits
+from electra_span.layers.task_heads import ClassificationHead, TaggingHead
+
+_HEAD_CLASSES = {
+    "classification": ClassificationHead,
+    "regression": ClassificationHead,
+    "tagging": TaggingHead,
+    "questions": QuestionHead,
+}
+
+
+class ElectraTaskModel(keras.Model):
+    """An encoder with heads for one or more tasks.
+
+    Args:
+        encoder: what they stand on.
+        heads: one for each task, in order.
+
+    Attributes:
+        heads: the layers of the heads by their tasks.
+        head_configs: what they are.
+        tokenizer: the encoder's, where the model was loaded with one.
+    """
+
+    max_span_length = 0
+
+    def __init__(self, encoder: ElectraEncoder, heads: Sequence[HeadConfig], **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        check_tasks(heads)
+        self.encoder, self.config, self.head_configs = encoder, encoder.config, tuple(heads)
+        self.heads = {head.task: make_head(encoder.config, head, dtype=encoder.dtype_policy) for head in heads}
+        self.tokenizer: Any = None
+        self.built = True
+
+    def call(
+        self, input_ids: tf.Tensor, input_mask: tf.Tensor | None = None, segment_ids: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor | QuestionLogits]:
+        """Returns what each head says, by its task: float32 [B, C], [B], [B, L, C] or `QuestionLogits`.
+
+        Args:
+            input_ids: int32 [B, L].
+            input_mask: int32 [B, L], 0 at padding; all tokens by default.
+            segment_ids: int32 [B, L]; zeros by default.
+        """
+        input_ids = tf.convert_to_tensor(input_ids)
+        input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
+        segment_ids = tf.zeros_like(input_ids) if segment_ids is None else segment_ids
+        states = self.encoder(input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids)
+        return {
+            head.task: self.heads[head.task](states, *((segment_ids, input_mask) if head.kind == "questions" else ()))
+            for head in self.head_configs
+        }
+
+
+def make_head(config: EncoderConfig, head: HeadConfig, **options: Any) -> keras.layers.Layer:
+    """Returns an untrained head.
+
+    Args:
+        config: of the encoder.
+        head: what it is.
+        options: of a Keras layer, such as dtype.
+    """
+    return built_at_root(_HEAD_CLASSES[head.kind](config, head, name=head.layer_name, **options))
+
+
+def check_tasks(heads: Sequence[HeadConfig]) -> None:
+    """Raises HparamError where there is no head, or two have one name."""
+    if not heads:
+        raise HparamError("heads: a model needs one at least. Received: none")
+    task, count = collections.Counter(head.task for head in heads).most_common(1)[0]
+    if count > 1:
+        raise HparamError(f"heads must be of different tasks. Received: {task!r} {count} times")
