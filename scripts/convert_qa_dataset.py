@@ -1,0 +1,76 @@
+"""Writes a data set of questions (NewsQA, QuAC, MRQA) in the layout of SQuAD 2.0, every answer at its offset.
+
+Questions that cannot be converted are counted by what is wrong with them, and the first are named.
+"""
+
+import argparse
+from pathlib import Path
+
+from absl.flags import argparse_flags
+
+from electra_span import command_line
+from finetune.output_files import write_json
+from finetune.qa.conversion import convert_to_squad
+from finetune.reading import BadRowLimit
+
+_SOURCES = {
+    "newsqa": "the tables of NewsQA (combined-newsqa-data-v1.csv, or the tokenized one)",
+    "quac": "JSON of dialogues",
+    "mrqa": "JSON lines of the MRQA shared task",
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of this command."""
+    parser = argparse_flags.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, argument_default=argparse.SUPPRESS
+    )
+    sources = "; ".join(f"{name}: {meaning}" for name, meaning in _SOURCES.items())
+    parser.add_argument(
+        "--from", dest="source", choices=_SOURCES, required=True, help=f"layout of the input. {sources}"
+    )
+    parser.add_argument("--to", dest="target", choices=("squad",), default="squad", help="layout of the output")
+    parser.add_argument("--input", type=Path, required=True, metavar="FILE", help="file to read; gzip is no hindrance")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("--report", type=Path, default=None, metavar="FILE", help="JSON file to write all counts to")
+    parser.add_argument(
+        "--history-turns",
+        type=int,
+        default=0,
+        metavar="K",
+        help="quac: how many questions and answers before it a question begins with",
+    )
+    default = BadRowLimit()
+    parser.add_argument(
+        "--max-bad-rows",
+        type=int,
+        default=default.num_rows,
+        metavar="N",
+        help="bad questions at which it goes on, however few there are",
+    )
+    parser.add_argument(
+        "--max-bad-rate",
+        type=float,
+        default=default.rate,
+        metavar="SHARE",
+        help="share of bad questions at which it goes on; the larger of both counts",
+    )
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Writes the files and prints the counts."""
+    report = convert_to_squad(
+        arguments.input,
+        arguments.source,
+        arguments.output,
+        history_turns=arguments.history_turns,
+        limit=BadRowLimit(num_rows=arguments.max_bad_rows, rate=arguments.max_bad_rate),
+    )
+    if arguments.report is not None:
+        write_json(arguments.report, report.to_json())
+    print(report.line())
+
+
+if __name__ == "__main__":
+    command_line.run(main, make_parser)
