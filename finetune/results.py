@@ -97,13 +97,11 @@ class ResultsFile:
         Raises:
             OutputError: for a file that cannot be read, or holds something else.
         """
-        content = self._read()
-        if content is None or content["fingerprint"] != fingerprint:
-            return []
-        try:
-            return [_result_of(row) for row in content["trials"]]
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise self._malformed(f"a trial is malformed: {error!r}") from error
+        return self._results_of(fingerprint)
+
+    def last(self) -> list[TrialResult]:
+        """Returns the runs that were written last, of whatever configuration; raises OutputError as `finished`."""
+        return self._results_of(None)
 
     def write(self, results: Sequence[TrialResult], *, fingerprint: str, seed: int) -> None:
         """Writes both files anew; results of another configuration that are there are kept under another name.
@@ -132,6 +130,16 @@ class ResultsFile:
         }
         write_text(self.text_path, "".join(f"{line}\n" for line in result_lines(results, summary)))
         write_json(self.json_path, _without_nan(content))
+
+    def _results_of(self, fingerprint: str | None) -> list[TrialResult]:
+        """Returns the runs in the JSON file where they are of a configuration; None: of any."""
+        content = self._read()
+        if content is None or fingerprint not in (None, content["fingerprint"]):
+            return []
+        try:
+            return [_result_of(row) for row in content["trials"]]
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise self._malformed(f"a trial is malformed: {error!r}") from error
 
     def _keep_others(self, fingerprint: str) -> None:
         """Moves files of another configuration aside."""

@@ -77,6 +77,13 @@ def test_another_configuration_has_no_finished_trials(file):
     assert file.finished(fingerprint_of({"seed": 1, "learning_rate": 2e-4})) == []
 
 
+def test_what_was_written_last_is_read_whatever_its_configuration(file):
+    assert file.last() == []
+    file.write([FIRST, STUCK], fingerprint="x", seed=0)
+    file.write([RETRIED], fingerprint="y", seed=0)
+    assert file.last() == [RETRIED]
+
+
 def test_results_of_another_configuration_are_kept_under_another_name(file):
     file.write([FIRST], fingerprint="x", seed=0)
     before = {path.suffix: path.read_text() for path in (file.text_path, file.json_path)}

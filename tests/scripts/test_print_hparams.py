@@ -27,6 +27,18 @@ def test_unknown_name_is_the_users_mistake():
     assert shown.stderr.count("\n") == 1
 
 
+def test_hparams_of_finetuning_are_printed_as_its_tasks_set_them():
+    shown = _run("--finetuning", "--hparams", '{"task_names": ["squad"]}', "max_seq_length", "model_dir")
+    assert shown.stdout == "512\nmy data/models/mine\n"
+    shown = _run("--finetuning", "max_predictions_per_seq")
+    assert shown.stderr.startswith("error: max_predictions_per_seq is no hparam of fine-tuning")
+
+
+def test_values_among_the_names_win_over_the_hparams():
+    shown = _run("--hparams", '{"max_seq_length": 64}', "max_seq_length=32", "max_seq_length")
+    assert shown.stdout == "32\n"
+
+
 def test_mistake_in_the_hparams_ends_with_one_line():
     shown = _run("--hparams", '{"learning_rat": 1}', "learning_rate")
     assert shown.returncode == 2
