@@ -1,5 +1,6 @@
 """What a head for a task is: its kind, its labels, and how it predicts. Imports no TensorFlow."""
 
+import collections
 import dataclasses
 import math
 import re
@@ -66,6 +67,8 @@ class HeadConfig:
 
     def _check_labels(self) -> None:
         """Raises HparamError where there are too few labels for the kind, or too many, or two are equal."""
+        if not all(isinstance(label, str) for label in self.labels):
+            raise HparamError(f"labels of task {self.task!r} must be strings. Received: {self.labels!r}")
         fewest = {"classification": 2, "tagging": 1}.get(self.kind)
         if fewest is None and self.labels:
             raise HparamError(f"labels of task {self.task!r}: {self.kind} has none. Received: {self.labels!r}")
@@ -81,8 +84,8 @@ class HeadConfig:
         """Raises HparamError where the range is of another kind than regression, or is none."""
         if self.kind != "regression":
             raise HparamError(f"score_range of task {self.task!r}: {self.kind} has none. Received: {score_range!r}")
-        low, high = score_range
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        is_pair = len(score_range) == 2 and all(type(bound) in (int, float) for bound in score_range)
+        if not (is_pair and all(map(math.isfinite, score_range)) and score_range[0] < score_range[1]):
             raise HparamError(
                 f"score_range of task {self.task!r} must be two numbers, the first one smaller. "
                 f"Received: {score_range!r}"
@@ -97,3 +100,12 @@ def has_transformers_layout(heads: Sequence[HeadConfig]) -> bool:
     if head.kind == "questions":
         return not (head.joint_prediction or head.answerable_classifier)
     return head.kind == "tagging" or head.has_hidden_layer
+
+
+def check_tasks(heads: Sequence[HeadConfig]) -> None:
+    """Raises HparamError where there is no head, or two have one name."""
+    if not heads:
+        raise HparamError("heads: a model needs one at least. Received: none")
+    task, count = collections.Counter(head.task for head in heads).most_common(1)[0]
+    if count > 1:
+        raise HparamError(f"heads must be of different tasks. Received: {task!r} {count} times")

@@ -4,28 +4,21 @@ A folder holds config.json, model.safetensors and the tokenizer's files. A two-t
 not know, has a model type of its own there.
 """
 
+import dataclasses
 import functools
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
 
-from electra_span.config import EncoderConfig
-from electra_span.convert.names import (
-    COMPOSITIONAL_TENSORS,
-    WORD_EMBEDDINGS,
-    Model,
-    expected_names,
-    names_of,
-    relative_path,
-)
+from electra_span.config import EncoderConfig, checked_hparams
+from electra_span.convert.names import Model, relative_path
 from electra_span.encoder import ElectraEncoder
-from electra_span.layers.embeddings import Embeddings
+from electra_span.head_config import HeadConfig
 from electra_span.models import TwoTowerGenerator, make_two_towers
 from electra_span.published_config import (
     CONFIG_FILE,
@@ -34,10 +27,10 @@ from electra_span.published_config import (
     published_config,
     read_config,
 )
+from electra_span.published_weights import WEIGHTS_FILE, read_tensors, write_tensors
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer, load_tokenizer
 
-_WEIGHTS = "model.safetensors"
 _VOCABULARIES = ("vocab.txt", "tokenizer.json", "vocab.json", "spiece.model")  # transformers writes the second alone
 _TOKENIZER_FILES = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
 
@@ -50,7 +43,7 @@ def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | 
     their two tables, which `load_pretrained` reads, and as the full one, which transformers reads.
 
     Args:
-        model: an ElectraDiscriminator, ElectraGenerator or TwoTowerGenerator.
+        model: an ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator or ElectraTaskModel.
         tokenizer: its tokenizer, or None to leave that out.
         directory: the folder to write.
 
@@ -73,8 +66,8 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
     """Returns the model of a published folder, with its tokenizer (None where there is none) as `.tokenizer`.
 
     Called as model(input_ids=..., input_mask=..., segment_ids=...), of which the last two may be left out, a
-    discriminator returns float32 logits [B, L] and a generator [B, L, V]; `.encoder(...)`, which a two-tower generator
-    has not, returns [B, L, H].
+    discriminator returns float32 logits [B, L], a generator [B, L, V], and a model for tasks what each of its heads
+    says, by task; `.encoder(...)`, which a two-tower generator has not, returns [B, L, H].
 
     Args:
         directory: as `save_pretrained` or transformers wrote it.
@@ -85,12 +78,63 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
     """
     directory = pathlib.Path(directory)
     architecture = read_config(directory / CONFIG_FILE)
-    tensors = _read_tensors(directory / _WEIGHTS, architecture)
+    if issubclass(architecture.model_class, ElectraEncoder):
+        raise PublishedModelError(f"{directory}: is an encoder without a head. Make it one with load_task_model")
+    tensors = read_tensors(directory / WEIGHTS_FILE, architecture)
     model = _make(architecture, dtype)
     for variable in model.variables:
         variable.assign(tensors[relative_path(variable)])
     model.tokenizer = _read_tokenizer(directory, architecture.config)
     return model
+
+
+def load_task_model(
+    directory: str | pathlib.Path,
+    heads: Sequence[HeadConfig] | None,
+    *,
+    build_encoder: Callable[..., ElectraEncoder] = ElectraEncoder,
+    dropouts: Mapping[str, Any] | None = None,
+    random_weights: bool = False,
+) -> ElectraTaskModel:
+    """Returns a model for tasks on the encoder of a published folder, with its tokenizer (or None) as `.tokenizer`.
+
+    Args:
+        directory: of any model that `save_pretrained` or transformers wrote, but a two-tower generator.
+        heads: new ones, untrained; None for those that the folder's model has, as they are.
+        build_encoder: takes config and name; `ElectraEncoder` with its options bound, such as a dtype policy.
+        dropouts: rates by their fields of `EncoderConfig`, instead of the folder's.
+        random_weights: take nothing but the sizes, the heads and the tokenizer from the folder.
+
+    Raises:
+        PublishedModelError: names the file and what is missing in it or wrong.
+        HparamError: for heads or dropout rates that cannot be.
+    """
+    directory = pathlib.Path(directory)
+    architecture = read_config(directory / CONFIG_FILE)
+    _check_source(directory, architecture, heads)
+    config = dataclasses.replace(architecture.config, **checked_hparams(EncoderConfig, dropouts or {}))
+    wanted = architecture if heads is None else Architecture(ElectraEncoder, config)
+    tensors = {} if random_weights else read_tensors(directory / WEIGHTS_FILE, wanted)
+    encoder = build_encoder(config, name="electra")
+    model = ElectraTaskModel(encoder, architecture.heads if heads is None else heads)
+    for variable in model.variables:
+        if relative_path(variable) in tensors:
+            variable.assign(tensors[relative_path(variable)])
+    model.tokenizer = _read_tokenizer(directory, config)
+    return model
+
+
+def _check_source(directory: pathlib.Path, architecture: Architecture, heads: Sequence[HeadConfig] | None) -> None:
+    """Raises PublishedModelError where a folder's model has no encoder for tasks, or no heads where its own are due."""
+    if issubclass(architecture.model_class, TwoTowerGenerator):
+        raise PublishedModelError(
+            f"{directory}: is a two-tower generator, each of whose encoders reads a text from one side. "
+            "Take the discriminator that was trained with it"
+        )
+    if heads is None and not architecture.heads:
+        raise PublishedModelError(
+            f"{directory}: has no heads for tasks, being an {architecture.model_class.__name__}. Say which to make"
+        )
 
 
 def _make(architecture: Architecture, dtype: str) -> Model:
@@ -107,29 +151,11 @@ def _make(architecture: Architecture, dtype: str) -> Model:
 
 def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -> None:
     """Writes all files of a published model."""
-    names = {name.ours: name for name in names_of(model)}
-    tensors = {}
-    for path, tensor in _published_tensors(model).items():
-        value = np.asarray(tensor, dtype=np.float32)
-        tensors[names[path].hugging_face] = np.ascontiguousarray(value.T if names[path].is_transposed else value)
-    tensors[WORD_EMBEDDINGS] = _embeddings_of(model).words.full_table().numpy()
-    save_file(tensors, directory / _WEIGHTS, metadata={"format": "pt"})
+    write_tensors(model, directory / WEIGHTS_FILE)
     text = json.dumps(published_config(model, tokenizer), indent=2, sort_keys=True)
     (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     if tokenizer is not None:
         tokenizer.save(directory, model_max_length=model.config.max_position_embeddings)
-
-
-def _published_tensors(model: Model) -> dict[str, np.ndarray]:
-    """Returns the values of a model's variables by their path below it, of embeddings their whole tables."""
-    tables = _embeddings_of(model).tables
-    of_tables = {table.variable.path for table in tables.values()}
-    values = {relative_path(each): each.numpy() for each in model.variables if each.path not in of_tables}
-    return {**values, **{f"embeddings/{name}": table.whole().numpy() for name, table in tables.items()}}
-
-
-def _embeddings_of(model: Model) -> Embeddings:
-    return (model if isinstance(model, TwoTowerGenerator) else model.encoder).embeddings
 
 
 def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
@@ -137,7 +163,7 @@ def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
 
     config.json goes first and comes last: at no moment does the folder hold a mixture that can be loaded.
     """
-    for name in (CONFIG_FILE, _WEIGHTS, *_TOKENIZER_FILES):
+    for name in (CONFIG_FILE, WEIGHTS_FILE, *_TOKENIZER_FILES):
         (directory / name).unlink(missing_ok=True)
     for file in sorted(partial.iterdir(), key=lambda file: file.name == CONFIG_FILE):
         os.replace(file, directory / file.name)
@@ -155,44 +181,3 @@ def _read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer
             f"Received: {config.vocab_size}"
         )
     return tokenizer
-
-
-def _read_tensors(path: pathlib.Path, architecture: Architecture) -> dict[str, np.ndarray]:
-    """Returns the value of each variable of a model by its path, from a safetensors file that must hold all of them.
-
-    Nothing is made before the file is known to hold it, whatever sizes the config asks for.
-    """
-    try:
-        with safe_open(path, framework="numpy") as file:
-            stored = file.keys()
-            _check_tensors({name: tuple(file.get_slice(name).get_shape()) for name in stored}, path, architecture)
-            tensors = {}
-            for name in expected_names(*architecture):
-                value = file.get_tensor(name.hugging_face).astype(np.float32)
-                tensors[name.ours] = value.T if name.is_transposed else value
-            return tensors
-    except FileNotFoundError as error:
-        raise PublishedModelError(f"{path}: no such file; a published model has one") from error
-    except (OSError, SafetensorError) as error:
-        raise PublishedModelError(f"{path}: is not a safetensors file: {error}") from error
-
-
-def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, architecture: Architecture) -> None:
-    """Raises PublishedModelError where a tensor that the model needs is missing, or of another shape."""
-    for name in expected_names(*architecture):
-        shape = shapes.get(name.hugging_face)
-        if shape is None:
-            remedy = _remedy(name.hugging_face, shapes)
-            raise PublishedModelError(f"{path}: lacks the tensor {name.hugging_face}{remedy}")
-        if shape != name.hugging_face_shape:
-            raise PublishedModelError(
-                f"{path}: {name.hugging_face} must have the shape {name.hugging_face_shape}, by the config.json "
-                f"beside it. Received: {shape}"
-            )
-
-
-def _remedy(missing: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Returns what to do about a missing tensor, where the full table of words that transformers wrote can stand in."""
-    if missing in COMPOSITIONAL_TENSORS and WORD_EMBEDDINGS in shapes:
-        return '; to read the full table of words instead, set embedding_type to "full" in the config.json beside it'
-    return ""

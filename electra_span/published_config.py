@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, UserError
 from electra_span.convert.names import Model, ModelClass
+from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
+from electra_span.published_heads import TASK_ARCHITECTURES, architecture_of, head_settings, read_heads
+from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer
 
 CONFIG_FILE = "config.json"
@@ -18,6 +21,8 @@ _MODEL_CLASSES: Mapping[str, ModelClass] = {
     "ElectraForPreTraining": ElectraDiscriminator,
     "ElectraForMaskedLM": ElectraGenerator,
     "TwoTowerElectraForMaskedLM": TwoTowerGenerator,
+    "ElectraModel": ElectraEncoder,  # transformers', without a head
+    **dict.fromkeys(TASK_ARCHITECTURES, ElectraTaskModel),
 }
 
 
@@ -36,20 +41,28 @@ class PublishedModelError(UserError):
 
 def published_config(model: Model, tokenizer: Tokenizer | None) -> dict[str, Any]:
     """Returns the contents of config.json."""
-    architecture = next(name for name, kind in _MODEL_CLASSES.items() if isinstance(model, kind))
     settings = dataclasses.asdict(model.config)
     if model.config.embedding_type == "full":  # as transformers has it, without a word
         settings = {name: value for name, value in settings.items() if name not in COMPOSITIONAL_FIELDS}
     if model.max_span_length:
         settings[_MAX_SPAN_LENGTH] = model.max_span_length
+    if isinstance(model, ElectraTaskModel):
+        settings.update(head_settings(model.head_configs))
     return {
         **settings,
-        "architectures": [architecture],
+        "architectures": [_architecture_of(model)],
         "model_type": "two_tower_electra" if isinstance(model, TwoTowerGenerator) else "electra",
         "dtype": "float32",
         "pad_token_id": 0 if tokenizer is None else tokenizer.pad_id,
         "tie_word_embeddings": True,
     }
+
+
+def _architecture_of(model: Model) -> str:
+    """Returns the name of a model's architecture."""
+    if isinstance(model, ElectraTaskModel):
+        return architecture_of(model.head_configs)
+    return next(name for name, kind in _MODEL_CLASSES.items() if isinstance(model, kind))
 
 
 def read_config(path: pathlib.Path) -> Architecture:
@@ -70,7 +83,8 @@ def read_config(path: pathlib.Path) -> Architecture:
     if type(max_span_length) is not int or max_span_length < 0:
         raise PublishedModelError(f"{path}: {_MAX_SPAN_LENGTH} must be a length. Received: {max_span_length!r}")
     try:
-        return Architecture(model_class, EncoderConfig.from_published(settings), max_span_length)
+        heads = read_heads(settings, str(architecture)) if architecture in TASK_ARCHITECTURES else ()
+        return Architecture(model_class, EncoderConfig.from_published(settings), max_span_length, heads)
     except HparamError as error:
         raise PublishedModelError(f"{path}: {error}") from error
 

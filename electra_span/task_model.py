@@ -1,15 +1,14 @@
 """The model that tasks are trained and evaluated with: one encoder with a head for each task."""
 
-import collections
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from electra_span.config import EncoderConfig, HparamError
+from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
-from electra_span.head_config import HeadConfig
+from electra_span.head_config import HeadConfig, check_tasks
 from electra_span.layers.paths import built_at_root
 from electra_span.layers.question_head import QuestionHead, QuestionLogits
 from electra_span.layers.task_heads import ClassificationHead, TaggingHead
@@ -74,12 +73,3 @@ def make_head(config: EncoderConfig, head: HeadConfig, **options: Any) -> keras.
         options: of a Keras layer, such as dtype.
     """
     return built_at_root(_HEAD_CLASSES[head.kind](config, head, name=head.layer_name, **options))
-
-
-def check_tasks(heads: Sequence[HeadConfig]) -> None:
-    """Raises HparamError where there is no head, or two have one name."""
-    if not heads:
-        raise HparamError("heads: a model needs one at least. Received: none")
-    task, count = collections.Counter(head.task for head in heads).most_common(1)[0]
-    if count > 1:
-        raise HparamError(f"heads must be of different tasks. Received: {task!r} {count} times")

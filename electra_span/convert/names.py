@@ -7,12 +7,13 @@ import keras
 from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
 from electra_span.convert.naming import Modules, Name, dense_names, norm_names
 from electra_span.convert.task_head_names import task_head_names
+from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HEAD_SUFFIX, HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.task_model import ElectraTaskModel
 
 Model = ElectraDiscriminator | ElectraGenerator | TwoTowerGenerator | ElectraTaskModel
-ModelClass = type[ElectraDiscriminator] | type[ElectraGenerator] | type[TwoTowerGenerator] | type[ElectraTaskModel]
+ModelClass = type[ElectraEncoder] | type[Model]
 
 # Hugging Face's names of the words' vectors, and of the two tables that compositional ones are made of.
 WORD_EMBEDDINGS = "electra.embeddings.word_embeddings.weight"
@@ -88,7 +89,7 @@ def expected_names(
     """Yields the names of the variables that a model has, without making any.
 
     Args:
-        model_class: of the model.
+        model_class: of the model, or of an encoder alone.
         config: of its encoder.
         max_span_length: of its span head; 0 for none.
         heads: of a model for tasks.
@@ -101,7 +102,7 @@ def expected_names(
         return
     yield from _layer_names(config)
     yield from task_head_names(heads, config)
-    if issubclass(model_class, ElectraTaskModel):
+    if issubclass(model_class, ElectraTaskModel | ElectraEncoder):
         return
     if max_span_length:
         yield from _span_head_names(model_class, config, max_span_length)

@@ -20,6 +20,9 @@ BAD_HEADS = [
     ({"labels": ("a", "b")}, r"labels of task 'mine': regression has none\. Received: \('a', 'b'\)"),
     ({"score_range": (5.0, 0.0)}, r"the first one smaller\. Received: \(5.0, 0.0\)"),
     ({"score_range": (0.0, float("nan"))}, "two numbers"),
+    ({"score_range": (0.0, "5")}, "two numbers"),
+    ({"score_range": (0.0, 1.0, 2.0)}, "two numbers"),
+    ({"kind": "tagging", "labels": ("O", 1)}, r"must be strings\. Received: \('O', 1\)"),
     ({"kind": "questions", "score_range": (0.0, 1.0)}, "questions has none"),
 ]
 
