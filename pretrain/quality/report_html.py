@@ -4,8 +4,9 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from electra_span.shown_text import without_controls
 from pretrain.quality.charts import bar_chart
-from pretrain.quality.report_text import overlap_rows, repetition_rows, summary_rows, without_controls
+from pretrain.quality.report_text import overlap_rows, repetition_rows, summary_rows
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --soft: #59636e; --line: #d5dae0; --paper: #fff; --bar: #2f6fb4; }

@@ -1,14 +1,12 @@
 """The report of an inspection as text for a terminal."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from electra_span.shown_text import without_controls
+
 _BAR_CHARACTERS = 30
 _SHOWN_CHARACTERS = 100
-
-# Control characters, those that turn the direction of text around, and halves of characters.
-_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def report_text(report: Mapping[str, Any]) -> str:
@@ -138,8 +136,3 @@ def _shown(text: str) -> str:
     """Returns the beginning of a text as it may be shown."""
     shown = without_controls(text[:_SHOWN_CHARACTERS])
     return shown if len(text) <= _SHOWN_CHARACTERS else shown[:-1] + "…"
-
-
-def without_controls(text: str) -> str:
-    """Returns a text with U+FFFD for the characters that a terminal or a browser obeys or refuses."""
-    return _UNSHOWN.sub("\ufffd", text)
