@@ -4,7 +4,7 @@ import contextlib
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -204,8 +204,17 @@ class TrainingLoop:
             return ""
         path = self._rescue_dir / f"nonfinite_batch_{pending.step}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, **{name: value.numpy() for name, value in pending.batch._asdict().items()})
+        np.savez_compressed(path, allow_pickle=False, **dict(_named_arrays(pending.batch._asdict())))
         return f", its batch is in {path}"
+
+
+def _named_arrays(batch: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the tensors of a batch, which may hold others by name, with the names that lead to them."""
+    for name, value in batch.items():
+        if isinstance(value, Mapping):
+            yield from _named_arrays(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value.numpy()
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def is_decayed(path: str) -> bool:
 
 
 def learning_rate_at(
-    step: tf.Tensor, *, peak: float, num_train_steps: int, num_warmup_steps: int, decay_power: float = 1.0
+    step: tf.Tensor, *, peak: float, num_train_steps: int, num_warmup_steps: float, decay_power: float = 1.0
 ) -> tf.Tensor:
     """Returns the learning rate of the update after `step` updates: float32 [].
 
@@ -74,14 +74,16 @@ def layerwise_rate(path: str, *, num_layers: int, decay: float, compat: bool = F
         decay: the factor from one layer to the one below.
         compat: as the original's code.
     """
+    depth = depth_of(path)
+    return 1.0 if depth is None else decay ** (num_layers - depth + compat)
+
+
+def depth_of(path: str) -> int | None:
+    """Returns the layer of the encoder that a variable belongs to, -1 for the embeddings, None for what is above it."""
     layer = re.search(r"(?:^|/)layer_(\d+)/", path)
     if layer:
-        distance = num_layers - int(layer.group(1))
-    elif re.search(r"(?:^|/)embeddings(?:_project)?/", path):
-        distance = num_layers + 1
-    else:
-        return 1.0
-    return decay ** (distance + compat)
+        return int(layer.group(1))
+    return -1 if re.search(r"(?:^|/)embeddings(?:_project)?/", path) else None
 
 
 class AdamW(tf.Module):

@@ -72,6 +72,7 @@ def make_train_step(
     num_accumulation_steps: int = 1,
     compile_step: bool = False,
     loss_scale: LossScale | None = None,
+    signature: Any = None,
 ) -> Callable[[Any, tf.Tensor], StepResult]:
     """Returns a function of (batch, step) that makes all updates once, one after the other.
 
@@ -87,11 +88,13 @@ def make_train_step(
         num_accumulation_steps: parts that each replica works through one after the other.
         compile_step: have XLA compile forward and backward pass as a whole.
         loss_scale: for float16.
+        signature: the TensorSpecs of all batches, where their shapes differ; None: each shape is traced anew.
     """
+    of_arguments = None if signature is None else [signature, tf.TensorSpec([], tf.int64)]
     settings = {"num_replicas": strategy.num_replicas_in_sync, "num_accumulation_steps": num_accumulation_steps}
     replica_steps = [_make_replica_step(update, seed=seed, compile_step=compile_step, **settings) for update in updates]
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, input_signature=of_arguments)
     def train_step(batch: Any, step: tf.Tensor) -> StepResult:
         scale = tf.ones([]) if loss_scale is None else tf.identity(loss_scale.value)
         norms: list[tf.Tensor] = []

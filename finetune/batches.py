@@ -94,6 +94,11 @@ class BatchMaker:
         return sum(map(len, self._lengths))
 
     @property
+    def mean_tokens(self) -> int:
+        """Tokens of a batch, without padding, in the mean."""
+        return round(sum(map(np.sum, self._lengths)) / self.steps_per_epoch)
+
+    @property
     def steps_per_epoch(self) -> int:
         """Batches of an epoch, the last one filled up."""
         return math.ceil(self.num_rows / self._batch_size)

@@ -1,13 +1,17 @@
 """What a model predicts for all rows of a task."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
+from electra_span.task_model import ElectraTaskModel
 from electra_span.training import take_part
 from finetune.batches import BatchMaker, FinetuningBatch
-from finetune.task import Predictions
+from finetune.objective import make_prediction_function
+from finetune.run import Run
+from finetune.task import Predictions, Task
 
 PredictionStep = Callable[[FinetuningBatch], dict[str, np.ndarray]]
 
@@ -58,3 +62,27 @@ def predict_rows(step: PredictionStep, batches: BatchMaker) -> Predictions:
 def _gathered(strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:
     """Returns the rows of all replicas."""
     return value if strategy.num_replicas_in_sync == 1 else strategy.gather(value, axis=0)
+
+
+class Predictor:
+    """What a model predicts for the tasks of a run."""
+
+    def __init__(self, run: Run, model: ElectraTaskModel) -> None:
+        self._run, self._model = run, model
+        self._step = functools.cache(self._make_step)
+
+    def predict(self, task: Task, split: str, batch_size: int) -> Predictions:
+        """Returns the predictions for all rows of a split."""
+        rows = {task.slug: self._run.rows(task, split)}
+        return predict_rows(self._step(task.slug, batch_size), self._run.batches(rows, batch_size))
+
+    def _make_step(self, slug: str, batch_size: int) -> PredictionStep:
+        run = self._run
+        task, weighted = next(pair for pair in zip(run.tasks, run.weighted_tasks, strict=True) if pair[0].slug == slug)
+        rows = {slug: run.rows(task, task.evaluation_splits[0])}
+        return make_prediction_step(
+            make_prediction_function(self._model, weighted, beam_size=run.config.beam_size),
+            strategy=run.strategy,
+            signature=run.batches(rows, batch_size).signature(),
+            compile_step=run.execution.compile_step,
+        )

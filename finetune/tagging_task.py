@@ -12,6 +12,7 @@ import numpy as np
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer
 from finetune.metrics.tagging import tagging_scores
+from finetune.predictions import ExamplePredictions, tag_predictions
 from finetune.reading import BadRowLimit, DataError
 from finetune.rows import Ragged, Rows
 from finetune.tagged_files import TaggedSentence, labels_of, read_tagged
@@ -102,7 +103,7 @@ class TaggingTask(Task):
 
     def evaluate(self, split: str, rows: Rows, predictions: Predictions) -> Evaluation:
         """Returns precision, recall and F1 of spans, and the accuracy of tags."""
-        tags = self.answers(split, rows, predictions)
+        tags = self._tags(rows, predictions)
         sentences = self._sentences(split)
         predicted = [tags[sentence.example_id] for sentence in sentences]
         scores = tagging_scores([sentence.tags for sentence in sentences], predicted)
@@ -112,8 +113,13 @@ class TaggingTask(Task):
         """Returns the score that counts."""
         return scores["f1"]
 
-    def answers(self, split: str, rows: Rows, predictions: Predictions) -> dict[Any, Any]:
-        """Returns the tags of each sentence, by its id."""
+    def of_examples(self, split: str, rows: Rows, predictions: Predictions) -> ExamplePredictions:
+        """Returns the tags of each sentence."""
+        tags = self._tags(rows, predictions)
+        return tag_predictions(tags, tags.values())
+
+    def _tags(self, rows: Rows, predictions: Predictions) -> dict[int, list[str]]:
+        """Returns the tags of each sentence, whose windows are joined again, by its id."""
         tags: dict[int, list[str]] = {}
         columns = (rows.places["example_ids"].tolist(), predictions["classes"], rows.places["num_words"])
         for example_id, classes, length in zip(*columns, strict=True):

@@ -9,6 +9,7 @@ import numpy as np
 
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer
+from finetune.predictions import ExamplePredictions
 from finetune.rows import Rows
 from finetune.task_names import TaskName
 
@@ -76,5 +77,5 @@ class Task(abc.ABC):
         """Returns the one number, larger for better, that stands for the scores of a split."""
 
     @abc.abstractmethod
-    def answers(self, split: str, rows: Rows, predictions: Predictions) -> dict[Any, Any]:
-        """Returns what is predicted for each example, by its id, in the unit of the task's files."""
+    def of_examples(self, split: str, rows: Rows, predictions: Predictions) -> ExamplePredictions:
+        """Returns what is predicted for each example of a split, as it is written out."""

@@ -22,6 +22,7 @@ from finetune.metrics.glue import (
     is_constant,
     regression_scores,
 )
+from finetune.predictions import ExamplePredictions, class_predictions, score_predictions
 from finetune.reading import BadRowLimit, DataError, Example
 from finetune.rows import Rows
 from finetune.task import Evaluation, Predictions, Task
@@ -101,13 +102,12 @@ class TextTask(Task):
         """Returns the score that counts."""
         return headline_score(self._metrics, scores)
 
-    def answers(self, split: str, rows: Rows, predictions: Predictions) -> dict[Any, Any]:
-        """Returns the class or score of each example, by its id."""
+    def of_examples(self, split: str, rows: Rows, predictions: Predictions) -> ExamplePredictions:
+        """Returns the class or score of each example."""
         ids = [example.example_id for example in self._examples(split)]
-        values = self._predicted(predictions).tolist()
         if self.head.kind == "classification":
-            values = [self.head.labels[value] for value in values]
-        return dict(zip(ids, values, strict=True))
+            return class_predictions(ids, np.stack(predictions["logits"]), self.head.labels)
+        return score_predictions(ids, self._predicted(predictions))
 
     def _predicted(self, predictions: Predictions) -> np.ndarray:
         """Returns the ids of classes, or the scores in the unit of the file; [n]."""

@@ -15,6 +15,7 @@ from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer
 from finetune.features import TextFeatures
 from finetune.metrics.squad import AnswerScores
+from finetune.predictions import ExamplePredictions, answer_predictions
 from finetune.qa.datasets import QaDataset, evaluate, file_of, read_split
 from finetune.qa.decoding import (
     Candidates,
@@ -120,10 +121,10 @@ class QuestionTask(Task):
         """Returns the score that counts."""
         return scores["f1"]
 
-    def answers(self, split: str, rows: Rows, predictions: Predictions) -> dict[Any, Any]:
-        """Returns the answer to each question by its id, "" for none."""
+    def of_examples(self, split: str, rows: Rows, predictions: Predictions) -> ExamplePredictions:
+        """Returns the answer to each question, "" for none."""
         decoded = self._decoded(split, rows, predictions)
-        return answers_above_threshold(decoded, self._settings.qa_na_threshold)
+        return answer_predictions(answers_above_threshold(decoded, self._settings.qa_na_threshold))
 
     def _read_questions(self, split: str) -> list[Question]:
         turns = self._settings.history_turns if self._dataset.file_format == "quac" else 0

@@ -1,0 +1,175 @@
+"""One configured fine-tuning run: its devices, tokenizer, tasks and their rows, and the models of its trials."""
+
+import functools
+import pathlib
+from collections.abc import Sequence
+
+import keras
+from absl import logging
+
+from electra_span.config import EncoderConfig, HparamError
+from electra_span.devices import is_chief, make_strategy, resolve_execution
+from electra_span.encoder import ElectraEncoder
+from electra_span.head_config import HeadConfig
+from electra_span.pretrained import load_task_model
+from electra_span.task_model import ElectraTaskModel
+from electra_span.tokenization import Tokenizer, VocabularyError, load_tokenizer
+from finetune.batches import BatchMaker
+from finetune.config import FinetuningConfig
+from finetune.feature_cache import cached_rows, digest_of_files
+from finetune.objective import WeightedTask
+from finetune.registry import make_tasks
+from finetune.results import tasks_slug
+from finetune.rows import Rows
+from finetune.task import Task
+
+_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
+class Run:
+    """One configured run.
+
+    Args:
+        config: the effective configuration.
+
+    Raises:
+        UserError: model, files and configuration do not fit.
+    """
+
+    def __init__(self, config: FinetuningConfig) -> None:
+        self.config = config
+        self.model_dir = pathlib.Path(config.model_dir)
+        self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
+        self.is_chief = is_chief(self.strategy)
+        self.execution = resolve_execution(config.precision, config.xla)
+        logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
+        self._check_batch_sizes()
+        self.tokenizer = _find_tokenizer(config)
+        self.trained = None if config.do_train else self._build(None)
+        known = None if self.trained is None else {head.task: head for head in self.trained.head_configs}
+        self.tasks = make_tasks(config, known)
+        self.slug = tasks_slug(task.slug for task in self.tasks)
+
+    @property
+    def weighted_tasks(self) -> list[WeightedTask]:
+        """The tasks with the weights of their losses, in the order of task_ids."""
+        weights = self.config.task_weights
+        return [WeightedTask(task.slug, task.head, float(weights.get(task.name.name, 1.0))) for task in self.tasks]
+
+    @functools.cached_property
+    def training_rows(self) -> dict[str, Rows]:
+        """The rows that are trained on, by task."""
+        return {task.slug: self.rows(task, "train") for task in self.tasks}
+
+    @functools.cache  # noqa: B019  one run a process
+    def rows(self, task: Task, split: str) -> Rows:
+        """Returns the rows of a split of a task, made before where nothing about them has changed."""
+        try:
+            sources = digest_of_files(task.files(split))
+        except OSError:
+            return task.make_rows(split, self.tokenizer)  # names the file that cannot be read
+        key = {
+            "task": task.slug,
+            "split": split,
+            "sources": sources,
+            "tokenizer": self.tokenizer.fingerprint,
+            "settings": task.settings,
+        }
+        rows = cached_rows(
+            self.model_dir / "finetuning_features",
+            f"{task.slug}_{split}",
+            key,
+            lambda: task.make_rows(split, self.tokenizer),
+            may_read=self.config.use_tfrecords_if_existing,
+        )
+        logging.info("%s, %s: %d rows, %d tokens", task.slug, split, len(rows), len(rows.text.input_ids))
+        return rows
+
+    def batches(self, rows: dict[str, Rows], batch_size: int) -> BatchMaker:
+        """Returns what makes batches of rows."""
+        return BatchMaker(rows, batch_size=batch_size, longest=self.config.max_seq_length, pad_id=self.tokenizer.pad_id)
+
+    def build_model(self, seed: int) -> ElectraTaskModel:
+        """Returns the model that a trial starts from, with heads for all tasks drawn by its seed."""
+        keras.utils.set_random_seed(seed)
+        return self._build([task.head for task in self.tasks])
+
+    def _build(self, heads: Sequence[HeadConfig] | None) -> ElectraTaskModel:
+        """Returns the model of init_checkpoint with these heads, or with its own."""
+        config, execution = self.config, self.execution
+        build_encoder = functools.partial(
+            ElectraEncoder,
+            dtype=execution.dtype,
+            compile_kernels=execution.compile_kernels,
+            skips_padding=execution.skips_padding,
+        )
+        directory = pathlib.Path(config.init_checkpoint)
+        dropouts = {name: rate for name, rate in config.model_hparam_overrides.items() if name in _DROPOUTS}
+        with self.strategy.scope():
+            if config.random_weights and heads is not None and not (directory / "config.json").exists():
+                return ElectraTaskModel(build_encoder(self._encoder_config(), name="electra"), heads)
+            model = load_task_model(
+                directory,
+                heads,
+                build_encoder=build_encoder,
+                dropouts=dropouts,
+                random_weights=config.random_weights,
+            )
+        self._check_sizes(model.config)
+        return model
+
+    def _encoder_config(self) -> EncoderConfig:
+        """Returns the sizes of an encoder that there is no published model for."""
+        config = self.config
+        size = {} if config.embedding_size is None else {"embedding_size": config.embedding_size}
+        return EncoderConfig.of_size(
+            config.model_size, **{"vocab_size": self.tokenizer.vocab_size, **size, **config.model_hparam_overrides}
+        )
+
+    def _check_sizes(self, found: EncoderConfig) -> None:
+        """Raises HparamError where the configuration names sizes that the model has not."""
+        if self.config.max_seq_length > found.max_position_embeddings:
+            raise HparamError(
+                f"max_seq_length must be at most {found.max_position_embeddings}, the positions of "
+                f"{self.config.init_checkpoint}. Received: {self.config.max_seq_length}"
+            )
+        named = {key: value for key, value in self.config.model_hparam_overrides.items() if key not in _DROPOUTS}
+        if self.config.model_size != "small":
+            of_size = EncoderConfig.of_size(self.config.model_size, **named)
+            named |= {key: getattr(of_size, key) for key in ("hidden_size", "num_hidden_layers")}
+        for key, value in named.items():
+            if getattr(found, key) != value:
+                raise HparamError(
+                    f"model_size, model_hparam_overrides: {key} of {self.config.init_checkpoint} is "
+                    f"{getattr(found, key)}. Received: {value}"
+                )
+
+    def _check_batch_sizes(self) -> None:
+        """Raises HparamError where a batch cannot be divided among replicas and accumulation steps."""
+        replicas = self.strategy.num_replicas_in_sync
+        multiples = {
+            "train_batch_size": replicas * self.config.gradient_accumulation_steps,
+            "eval_batch_size": replicas,
+            "predict_batch_size": replicas,
+        }
+        for name, multiple in multiples.items():
+            if getattr(self.config, name) % multiple:
+                raise HparamError(
+                    f"{name} must be a multiple of {multiple}, with {replicas} devices. "
+                    f"Received: {getattr(self.config, name)}"
+                )
+
+
+def _find_tokenizer(config: FinetuningConfig) -> Tokenizer:
+    """Returns the tokenizer of init_checkpoint, or else of the vocab.txt in the folder of the model or the data."""
+    folder = pathlib.Path(config.init_checkpoint)
+    files = [pathlib.Path(parent, "vocab.txt") for parent in (config.model_dir, config.data_dir)]
+    if any((folder / name).exists() for name in ("vocab.txt", "tokenizer.json", "vocab.json", "spiece.model")):
+        return load_tokenizer(folder, config.do_lower_case)
+    file = next((file for file in files if file.exists()), None)
+    if file is None:
+        raise VocabularyError(
+            f"no vocabulary in {folder}, nor {' nor '.join(map(str, files))}; init_checkpoint must be the folder of a "
+            "published model"
+        )
+    return load_tokenizer(file, config.do_lower_case)

@@ -1,0 +1,42 @@
+"""Fine-tunes a pretrained model on one or more tasks, or evaluates a fine-tuned one."""
+
+import argparse
+
+from absl.flags import argparse_flags
+
+from electra_span import command_line
+from finetune.config import FinetuningConfig
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of this command, with the original's flags."""
+    parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--data-dir", required=True, help="folder of finetuning_data/ and models/")
+    parser.add_argument(
+        "--model-name", required=True, help="name of the model; its folder is DATA_DIR/models/MODEL_NAME"
+    )
+    parser.add_argument("--hparams", default="{}", help="JSON object of hparams, or the path of a .json file")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="hparams too; they win over --hparams")
+    return parser
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Trains or evaluates as the arguments say."""
+    config = FinetuningConfig.from_hparams(
+        model_name=arguments.model_name,
+        data_dir=arguments.data_dir,
+        hparams=command_line.read_hparams(arguments.hparams, arguments.words),
+    )
+    print(config.to_json(), flush=True)
+
+    # Imports TensorFlow, which takes seconds: only now, with the configuration found in order.
+    from finetune import train
+
+    if config.do_train:
+        train.train(config)
+    else:
+        train.evaluate(config)
+
+
+if __name__ == "__main__":
+    command_line.run(main, make_parser)
