@@ -6,11 +6,13 @@ What is offered here is imported at its first use: importing the package does no
 import importlib
 from typing import Any
 
-__all__ = ["Electra", "load_pretrained", "load_tokenizer", "save_pretrained"]
+__all__ = ["Electra", "HeadConfig", "load_pretrained", "load_task_model", "load_tokenizer", "save_pretrained"]
 
 _MODULE_OF = {
     "Electra": "electra_span.electra",
+    "HeadConfig": "electra_span.head_config",
     "load_pretrained": "electra_span.pretrained",
+    "load_task_model": "electra_span.pretrained",
     "load_tokenizer": "electra_span.tokenization",
     "save_pretrained": "electra_span.pretrained",
 }

@@ -40,25 +40,34 @@ def head_settings(heads: Sequence[HeadConfig]) -> dict[str, Any]:
 def read_heads(settings: Mapping[str, Any], architecture: str) -> tuple[HeadConfig, ...]:
     """Returns the heads that a config.json describes: in our words where it has them, else in transformers'.
 
+    Transformers keeps our words when it gives a model another head or other labels, and writes its own beside them:
+    where the two disagree, its own count.
+
     Args:
         settings: the contents of config.json.
         architecture: one of `TASK_ARCHITECTURES`.
 
     Raises:
-        HparamError: it describes none, or others than the architecture has.
+        HparamError: it describes none, or such that cannot be.
     """
-    if settings.get("heads") is None and architecture != OWN_ARCHITECTURE:
-        return (_transformers_head(settings, architecture),)
+    if architecture != OWN_ARCHITECTURE:
+        theirs = _transformers_head(settings, architecture)
+        ours = (theirs,) if settings.get("heads") is None else _own_heads(settings)
+        agrees = has_transformers_layout(ours) and (ours[0].kind, ours[0].labels) == (theirs.kind, theirs.labels)
+        return ours if agrees else (theirs,)
+    heads = _own_heads(settings)
+    if has_transformers_layout(heads):
+        raise HparamError(f"architectures must be {[architecture_of(heads)]} for these heads. Received: {architecture}")
+    return heads
+
+
+def _own_heads(settings: Mapping[str, Any]) -> tuple[HeadConfig, ...]:
+    """Returns the heads that a config.json describes in our words."""
     described = settings.get("heads")
     if not isinstance(described, list) or not described:
         raise HparamError(f"heads must be a list of one object for each task. Received: {described!r}")
     heads = tuple(map(_head, described))
     check_tasks(heads)
-    if architecture_of(heads) != architecture:
-        raise HparamError(
-            f"heads: these are of the architecture {architecture_of(heads)}, not of the one in architectures. "
-            f"Received: {architecture}"
-        )
     return heads
 
 

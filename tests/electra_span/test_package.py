@@ -19,14 +19,18 @@ def test_importing_the_package_imports_no_tensorflow():
 
 def test_what_the_package_offers_is_that_of_its_modules():
     from electra_span.electra import Electra
-    from electra_span.pretrained import load_pretrained, save_pretrained
+    from electra_span.head_config import HeadConfig
+    from electra_span.pretrained import load_pretrained, load_task_model, save_pretrained
     from electra_span.tokenization import load_tokenizer
 
     assert electra_span.Electra is Electra
+    assert electra_span.HeadConfig is HeadConfig
     assert electra_span.load_pretrained is load_pretrained
+    assert electra_span.load_task_model is load_task_model
     assert electra_span.save_pretrained is save_pretrained
     assert electra_span.load_tokenizer is load_tokenizer
-    assert {"Electra", "load_pretrained", "load_tokenizer", "save_pretrained"} <= set(dir(electra_span))
+    offered = {"Electra", "HeadConfig", "load_pretrained", "load_task_model", "load_tokenizer", "save_pretrained"}
+    assert offered <= set(dir(electra_span))
 
 
 def test_a_name_the_package_does_not_have_is_an_attribute_error():

@@ -93,6 +93,13 @@ def test_answers_are_in_the_second_segment_or_at_position_0(head):
     assert np.array_equal(logits.end > -500, ALLOWED)
 
 
+def test_position_0_is_allowed_once_where_all_is_one_segment():
+    model = _model(APART)
+    states, layer = model.encoder(**INPUTS), model.heads["apart"]
+    logits = layer(states, np.ones_like(SEGMENTS), MASK)
+    np.testing.assert_array_equal(logits.start[0], layer.position_logits(states)[0][0])
+
+
 @pytest.mark.parametrize("head", [JOINT, BY_FIRST], ids=lambda head: head.task)
 def test_a_beam_holds_the_best_starts_and_the_best_ends_for_each(head):
     model = _model(head)

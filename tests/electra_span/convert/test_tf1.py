@@ -10,7 +10,9 @@ from electra_span.config import EncoderConfig, UserError, from_hparams
 from electra_span.convert.names import names_of, relative_path
 from electra_span.convert.tf1 import ConversionError, load_tf1_weights
 from electra_span.encoder import ElectraEncoder
+from electra_span.head_config import HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.task_model import ElectraTaskModel
 from tests.tiny_models import TINY, randomize
 
 KINDS = {"electra": ElectraDiscriminator, "generator": ElectraGenerator}
@@ -41,6 +43,54 @@ def test_every_variable_is_read_from_its_name_in_the_originals_scope(scope, tmp_
     load_tf1_weights(loaded, tmp_path / "model.ckpt")
     for before, after in zip(saved.variables, loaded.variables, strict=True):
         np.testing.assert_array_equal(before.numpy(), after.numpy(), err_msg=before.path)
+
+
+def _fine_tuned():
+    heads = [
+        HeadConfig(task="tags", kind="tagging", labels=("O", "B", "I")),
+        HeadConfig(task="answers", kind="questions", joint_prediction=False),
+    ]
+    return ElectraTaskModel(ElectraEncoder(TINY, name="any"), heads)
+
+
+def _fine_tuned_tensors(model):
+    """The tensors of a fine-tuned checkpoint, in which starts and ends of answers have variables of their own."""
+    tensors = {}
+    names = {name.ours: name.tf1.split() for name in names_of(model)}
+    for variable in model.variables:
+        parts = names[relative_path(variable)]
+        for part, value in zip(parts, np.split(variable.numpy(), len(parts), axis=-1), strict=True):
+            tensors[part if part.startswith("task_specific/") else f"electra/{part}"] = value
+    return tensors
+
+
+def test_heads_for_tasks_are_read_from_the_originals_names_of_their_layers(tmp_path):
+    saved, loaded = _fine_tuned(), _fine_tuned()
+    randomize(saved)
+    tensors = _fine_tuned_tensors(saved)
+    assert tensors["task_specific/tags/dense/kernel"].shape == (TINY.hidden_size, 3)
+    for layer in ("dense", "dense_1"):
+        assert tensors[f"task_specific/answers/{layer}/kernel"].shape == (TINY.hidden_size, 1)
+    _write_checkpoint(tmp_path / "model.ckpt", tensors)
+    load_tf1_weights(loaded, tmp_path / "model.ckpt")
+    for before, after in zip(saved.variables, loaded.variables, strict=True):
+        np.testing.assert_array_equal(before.numpy(), after.numpy(), err_msg=before.path)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "has no variable task_specific/answers/dense_1/kernel"),
+        (np.zeros([5, 1], np.float32), r"task_specific/answers/dense_1/kernel has shape \[5, 1\], not \[12, 1\]"),
+    ],
+)
+def test_what_is_wrong_with_a_heads_variable_is_named(value, message, tmp_path):
+    model = _fine_tuned()
+    tensors = {**_fine_tuned_tensors(model), "task_specific/answers/dense_1/kernel": value}
+    tensors = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    _write_checkpoint(tmp_path / "model.ckpt", tensors)
+    with pytest.raises(ConversionError, match=message):
+        load_tf1_weights(model, tmp_path / "model.ckpt")
 
 
 def test_all_weights_of_the_originals_discriminator_are_used(golden):
