@@ -4,7 +4,7 @@ from absl import logging
 
 from electra_span.config import UserError
 from electra_span.convert.names import relative_path
-from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.pretrained import load_pretrained
 
 
@@ -29,7 +29,8 @@ def start_from_generator(generator: ElectraGenerator, discriminator: ElectraDisc
     """
     published = load_pretrained(directory)
     if not isinstance(published, ElectraGenerator):
-        kind = "discriminator" if isinstance(published, ElectraDiscriminator) else "two-tower one"
+        kinds = {ElectraDiscriminator: "discriminator", TwoTowerGenerator: "two-tower one"}
+        kind = kinds.get(type(published), "model for tasks")
         raise GeneratorCheckpointError(f"{directory}: generator_checkpoint must hold a generator, not a {kind}")
     trained = {relative_path(variable): variable for variable in published.variables}
     for variable in generator.variables:

@@ -8,9 +8,11 @@ from safetensors.numpy import load_file
 
 from electra_span.convert.names import relative_path
 from electra_span.encoder import ElectraEncoder
+from electra_span.head_config import HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, make_two_towers
 from electra_span.objective import corrupt_at_random
 from electra_span.pretrained import save_pretrained
+from electra_span.task_model import ElectraTaskModel
 from pretrain.stages import GeneratorCheckpointError, start_from_generator
 from pretrain.train import train
 from tests.tiny_models import MASK, TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
@@ -120,5 +122,9 @@ def test_a_checkpoint_that_is_no_such_generator_is_an_error(tmp_path):
     save_pretrained(make_two_towers(ElectraEncoder, TINY), None, tmp_path / "towers")
     with pytest.raises(GeneratorCheckpointError, match="must hold a generator, not a two-tower one"):
         start_from_generator(*models, str(tmp_path / "towers"))
+    tagger = ElectraTaskModel(ElectraEncoder(TINY), [HeadConfig(task="tags", kind="tagging", labels=("O", "B"))])
+    save_pretrained(tagger, None, tmp_path / "tagger")
+    with pytest.raises(GeneratorCheckpointError, match="must hold a generator, not a model for tasks"):
+        start_from_generator(*models, str(tmp_path / "tagger"))
     with pytest.raises(GeneratorCheckpointError, match=r"must have the shape \(8, 12\).*Received: \(8, 6\)"):
         start_from_generator(*models, str(tmp_path / "small"))
