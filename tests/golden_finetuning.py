@@ -44,8 +44,6 @@ def read_tasks(folder: pathlib.Path, dtype: str = "float32", **options: object) 
     settings = meta["config"]
     tensors = dict(np.load(folder / "io.npz"))
     flags = {name: settings[name] for name in _QUESTION_FIELDS}
-    if meta["tasks"] == ["squadv1"]:
-        flags["answerable_classifier"] = False
     heads = [_HEADS.get(task) or HeadConfig(task=task, kind="questions", **flags) for task in meta["tasks"]]
     config = EncoderConfig(
         vocab_size=300, embedding_size=settings["embedding_size"], **settings["model_hparam_overrides"]
