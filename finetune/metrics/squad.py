@@ -205,7 +205,7 @@ def _held_out(scores: _Scores, names: Sequence[str]) -> dict[str, float]:
 
     Halves are by the hash of the question's id, so that they depend neither on the order nor on the other questions.
     """
-    is_tuning = np.array([hashlib.sha256(name.encode()).digest()[0] % 2 == 0 for name in names])
+    is_tuning = np.array([hashlib.sha256(name.encode(errors="surrogatepass")).digest()[0] % 2 == 0 for name in names])
     tuning, rest = scores.rows(is_tuning), scores.rows(~is_tuning)
     if not tuning.is_predicted.any() or not len(rest.exact):
         return {}

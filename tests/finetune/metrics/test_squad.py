@@ -189,6 +189,11 @@ def test_the_order_of_questions_changes_nothing():
     assert squad.evaluate_v2(gold, predictions, null_odds) == squad.evaluate_v2(turned, predictions, null_odds)
 
 
+def test_an_id_may_hold_half_a_character():
+    gold, predictions, null_odds = ({f"{name}\ud800": row[name] for name in row} for row in _hand_made(17))
+    assert squad.evaluate_v2(gold, predictions, null_odds).metrics["heldout_exact"] == 100.0
+
+
 def test_no_question_is_an_error():
     with pytest.raises(ValueError, match="at least one question"):
         squad.evaluate_v2({}, {})
