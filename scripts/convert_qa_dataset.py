@@ -11,7 +11,7 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from finetune.output_files import write_json
 from finetune.qa.conversion import convert_to_squad
-from finetune.reading import BadRowLimit
+from finetune.qa.flags import add_limit_flags, limit_of
 
 _SOURCES = {
     "newsqa": "the tables of NewsQA (combined-newsqa-data-v1.csv, or the tokenized one)",
@@ -40,21 +40,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="K",
         help="quac: how many questions and answers before it a question begins with",
     )
-    default = BadRowLimit()
-    parser.add_argument(
-        "--max-bad-rows",
-        type=int,
-        default=default.num_rows,
-        metavar="N",
-        help="bad questions at which it goes on, however few there are",
-    )
-    parser.add_argument(
-        "--max-bad-rate",
-        type=float,
-        default=default.rate,
-        metavar="SHARE",
-        help="share of bad questions at which it goes on; the larger of both counts",
-    )
+    add_limit_flags(parser)
     return parser
 
 
@@ -65,7 +51,7 @@ def main(arguments: argparse.Namespace) -> None:
         arguments.source,
         arguments.output,
         history_turns=arguments.history_turns,
-        limit=BadRowLimit(num_rows=arguments.max_bad_rows, rate=arguments.max_bad_rate),
+        limit=limit_of(arguments),
     )
     if arguments.report is not None:
         write_json(arguments.report, report.to_json())
