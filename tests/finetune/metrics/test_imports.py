@@ -5,7 +5,10 @@ import sys
 
 import pytest
 
-MODULES = ["finetune.metrics.squad", "finetune.metrics.mrqa", "finetune.qa.readers", "finetune.qa.decoding"]
+MODULES = [
+    *("finetune.metrics.squad", "finetune.metrics.mrqa", "finetune.qa.readers", "finetune.qa.decoding"),
+    *("finetune.qa.conversion", "finetune.analysis.page", "finetune.analysis.tables"),
+]
 
 
 @pytest.mark.parametrize("module", MODULES)
