@@ -129,12 +129,9 @@ def make_glue_task(
 ) -> TextTask:
     """Returns a task of GLUE whose files are in a folder."""
     glue = GLUE_TASKS[name.name]
-    head = HeadConfig(task=name.slug, kind="classification", labels=glue.labels or (), classifier=classifier)
-    if glue.labels is None:
-        head = HeadConfig(task=name.slug, kind="regression", score_range=(0.0, MAX_SCORE), classifier=classifier)
     task = TextTask(
         name,
-        head,
+        _head_of(name, glue.labels, (0.0, MAX_SCORE), classifier),
         read=lambda split: read_glue(glue, split, directory, limit).examples,
         files={split: pathlib.Path(directory, file.file) for split, file in glue.splits.items()},
         metrics=GLUE_METRICS[name.name],
@@ -171,14 +168,7 @@ def make_csv_task(
     """
     path = name.path or ""
     csv_task = read_csv_task(path, settings, dev_rate=dev_rate, seed=seed, limit=limit)
-    kind = "regression" if csv_task.labels is None else "classification"
-    head = HeadConfig(
-        task=name.slug,
-        kind=kind,
-        labels=csv_task.labels or (),
-        score_range=csv_task.score_range,
-        classifier=classifier,
-    )
+    head = _head_of(name, csv_task.labels, csv_task.score_range, classifier)
     if known is not None and (known.kind, known.labels) != (head.kind, head.labels):
         raise DataError(
             f"{path}: the classes must be those that the model has learned, {', '.join(known.labels) or 'scores'}. "
@@ -189,9 +179,18 @@ def make_csv_task(
         known or head,
         read=lambda split: csv_task.splits[split],
         files=csv_files(path),
-        metrics=_SCORES if kind == "regression" else _CLASSES,
+        metrics=_SCORES if csv_task.labels is None else _CLASSES,
         max_seq_length=max_seq_length,
         reading={**vars(settings), "dev_rate": dev_rate, "seed": seed},
     )
     task.test_splits = [split for split in ("test",) if split in csv_task.splits]
     return task
+
+
+def _head_of(
+    name: TaskName, labels: tuple[str, ...] | None, score_range: tuple[float, float] | None, classifier: str
+) -> HeadConfig:
+    """Returns the head of a task that has labels, or else scores."""
+    if labels is None:
+        return HeadConfig(task=name.slug, kind="regression", score_range=score_range, classifier=classifier)
+    return HeadConfig(task=name.slug, kind="classification", labels=labels, classifier=classifier)

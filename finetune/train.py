@@ -69,6 +69,7 @@ def evaluate(config: FinetuningConfig) -> TrialResult:
     started = time.perf_counter()
     scores = _finish(run, Predictor(run, run.trained), trial=1)
     result = TrialResult(trial=1, seed=config.seed, **scores._asdict(), seconds=time.perf_counter() - started)
+    _log_result(result)
     if run.is_chief:
         ResultsFile(run.model_dir, run.slug).write([result], fingerprint=_fingerprint(run), seed=config.seed)
     return result
@@ -88,11 +89,13 @@ def _run_trial(run: Run, number: int, seed: int, fingerprint: str) -> TrialResul
         seconds=time.perf_counter() - started,
         is_retry=seed != run.config.seed + number - 1,
     )
-    for task in result.constant_tasks:
-        logging.warning("trial %d, seed %d: %s is stuck on one class", number, seed, task)
-    for line in result_lines([result], {}):
-        logging.info("trial %d: %s", number, line)
+    _log_result(result)
     return result
+
+
+def _log_result(result: TrialResult) -> None:
+    for line in result_lines([result], {}):
+        logging.info("trial %d: %s", result.trial, line)
 
 
 def _next_seed(config: FinetuningConfig, results: list[TrialResult], number: int) -> int | None:
