@@ -111,11 +111,10 @@ def line_chart(title: str, lines: Sequence[Line], *, x_title: str, marked_x: flo
         title: what is shown.
         lines: with the same x, at least one point.
         x_title: what x is.
-        marked_x: where the upright is.
+        marked_x: where the upright is, or the end of the chart nearest to it.
         mark: what it says.
     """
     low_x, high_x = (float(value) for value in np.percentile(lines[0].x, (1, 99)))
-    low_x, high_x = min(low_x, marked_x), max(high_x, marked_x)
     if low_x == high_x:
         low_x, high_x = low_x - 1, high_x + 1
     is_shown = (lines[0].x >= low_x) & (lines[0].x <= high_x)
@@ -141,7 +140,8 @@ def line_chart(title: str, lines: Sequence[Line], *, x_title: str, marked_x: flo
         parts.append(
             f'<polyline class="line series-{number}" points="{points}"><title>{shown(line.name)}</title></polyline>'
         )
-    parts.append(_upright(place_x(marked_x), top, bottom, mark, is_right=2 * marked_x > low_x + high_x))
+    nearest = min(max(marked_x, low_x), high_x)
+    parts.append(_upright(place_x(nearest), top, bottom, mark, is_right=2 * nearest > low_x + high_x))
     middle = (left + right) / 2
     parts.append(f'<text class="soft" x="{middle}" y="{bottom + 38}" text-anchor="middle">{shown(x_title)}</text>')
     return _svg(bottom + 44, f"{title}; {mark}", parts)

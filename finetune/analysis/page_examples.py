@@ -15,7 +15,8 @@ def example_lists(analysis: Analysis) -> str:
         f'<p class="lead">Drawn at random with seed {analysis.seed}. <mark class="gold">Right</mark>, '
         '<mark class="predicted">answered</mark>, <mark class="both">both</mark>.</p>'
     )
-    parts = [f"<h2>Errors{whose} to read</h2>", lead, *(_list(analysis, row) for row in analysis.examples)]
+    lists = [_list(analysis, row) for row in analysis.examples] or ["<p>There are none: every answer is right.</p>"]
+    parts = [f"<h2>Errors{whose} to read</h2>", lead, *lists]
     if two:
         parts += ["<h2>Where they differ</h2>", *(_list(analysis, row) for row in analysis.differing)]
     return "\n".join(parts)
@@ -25,7 +26,7 @@ def _list(analysis: Analysis, examples: ExampleList) -> str:
     items = "\n".join(_example(analysis, place) for place in examples.questions)
     count = f"{len(examples.questions)} of {examples.num_all:,}"
     return (
-        f'<details><summary><b>{shown(examples.title)}</b><span class="soft">{count}; {shown(examples.explanation)}'
+        f'<details><summary><b>{shown(examples.title)}</b> <span class="soft">{count}; {shown(examples.explanation)}'
         f"</span></summary>\n{items}\n</details>"
     )
 

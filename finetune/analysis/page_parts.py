@@ -18,7 +18,12 @@ def short_number(value: float) -> str:
 
 def p_value(value: float) -> str:
     """Returns a p-value for a page."""
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def p_equation(value: float) -> str:
+    """Returns a p-value for a sentence."""
+    return f"p {'' if value < 0.001 else '= '}{p_value(value)}"
 
 
 def table(

@@ -1,7 +1,7 @@
 """The part of the page with the scores of one model, or the comparison of two. Imports no TensorFlow."""
 
 from finetune.analysis.analysis import SCORE_NAMES, Analysis, Comparison
-from finetune.analysis.page_parts import number, p_value, table
+from finetune.analysis.page_parts import number, p_equation, p_value, table
 from finetune.analysis.significance import Difference, Interval
 
 _TITLES = {"exact": "exact match", "f1": "F1", "lenient": "lenient"}
@@ -28,7 +28,7 @@ def _table(analysis: Analysis) -> str:
             cells += [number(mean), _range(intervals[name])]
         if analysis.comparison is not None:
             row = analysis.comparison.differences[name]
-            cells += [number(100 * row.interval.mean, is_signed=True), _range(row.interval), p_value(row.p_value)[2:]]
+            cells += [number(100 * row.interval.mean, is_signed=True), _range(row.interval), p_value(row.p_value)]
         rows.append(cells)
     return table(columns, rows + _part_rows(analysis))
 
@@ -58,9 +58,9 @@ def _verdicts(comparison: Comparison) -> list[str]:
     else:
         verdict = f"Yes, {'A' if f1.interval.mean > 0 else 'B'}: its F1 is {_points(f1)} higher"
     return [
-        f"{verdict} (A − B: 95 % interval {_range(f1.interval)}, {p_value(f1.p_value)}).",
+        f"{verdict} (A − B: 95 % interval {_range(f1.interval)}, {p_equation(f1.p_value)}).",
         f"A alone is right at {test.num_first_only:,} questions, B alone at {test.num_second_only:,}; McNemar's exact "
-        f"test on exact match: {p_value(test.p_value)}.",
+        f"test on exact match: {p_equation(test.p_value)}.",
     ]
 
 

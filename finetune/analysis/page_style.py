@@ -44,7 +44,7 @@ th { font-weight: 500; color: var(--soft); }
 td.number, th.number { text-align: right; white-space: nowrap; }
 details { margin: .6rem 0; }
 summary { cursor: pointer; padding: .3rem 0; }
-summary .soft { margin-left: .4rem; font-size: .9rem; }
+summary .soft { margin-left: .2rem; font-size: .9rem; }
 .example { border-left: 3px solid var(--line); padding: .1rem 0 .1rem 1rem; margin: 1.2rem 0 1.6rem; }
 .example p { margin: .15rem 0; overflow-wrap: anywhere; unicode-bidi: isolate; }
 .example .question { font-weight: 600; }

@@ -126,6 +126,19 @@ def test_the_page_says_where_squad_v1_s_evaluator_differs(tmp_path):
     assert "1.1's evaluator" not in page(analysis_of(tmp_path, rows={"r": ROWS["correct"]}, has_null_odds=False))
 
 
+def test_a_page_without_errors_says_so(tmp_path):
+    text = _Page(page(analysis_of(tmp_path, rows={"r": ROWS["correct"]}, has_null_odds=False))).text
+    assert "every answer is right" in text
+    assert "Wrong answers" not in text
+
+
+def test_a_threshold_far_from_all_null_odds_leaves_the_curve_its_room(tmp_path):
+    near, far = (page(analysis_of(tmp_path, threshold=value)) for value in (-2.0, 1e6))
+    curves = [re.findall(r'<polyline[^>]* points="([^"]*)"', text) for text in (near, far)]
+    assert curves[0] == curves[1]
+    assert "used here: 1e+06" in far
+
+
 @pytest.mark.parametrize("prediction", ["Rome", "Paris", None])
 def test_a_single_question_is_enough(tmp_path, prediction):
     rows = {"q": ("Who?", ("Rome",), prediction, "May", 0.5), "r": ("Why?", (), "", "", 0.5)}
