@@ -4,6 +4,8 @@ import gzip
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from finetune.qa import conversion
 from finetune.qa.conversion import convert_to_squad
@@ -134,6 +136,35 @@ def test_the_same_file_is_converted_to_the_same_bytes(table, output, tmp_path):
     convert_to_squad(tmp_path / "again.csv.gz", "newsqa", output)
     assert output.read_bytes() == first
     assert first.isascii()
+
+
+_STORIES = st.lists(
+    st.sampled_from(["a", "19", " ", "\n", "\r\n", "é", "東", "\u2028", '"', ",", "|", "😀"]), max_size=12
+)
+_RANGES = st.lists(st.tuples(st.integers(0, 14), st.integers(0, 14)), max_size=3)
+
+
+@given(st.lists(st.tuples(_STORIES, _RANGES), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_every_range_with_text_is_an_answer_at_its_offset(tmp_path_factory, stories):
+    folder = tmp_path_factory.mktemp("any")
+    rows, expected = [row("last", "0:1", story_id="end", story_text="x")], {"last": [Answer("x", 0)]}
+    for number, (pieces, spans) in enumerate(stories):
+        ranges = "|".join(f"{start}:{end}" for start, end in spans) or "None"
+        rows.append(row(str(number), ranges, story_id=str(number), story_text="".join(pieces)))
+        story = "".join(pieces).replace("\r\n", "\n")
+        marked = [(story[start:end].strip(), start, end) for start, end in spans]
+        answers = [Answer(text, story.index(text, start, end)) for text, start, end in marked if text]
+        if answers or not spans:
+            expected[str(number)] = list(dict.fromkeys(answers))
+    file = write_table(folder / "any.csv", rows)
+    convert_to_squad(file, "newsqa", folder / "out.json", limit=BadRowLimit(num_rows=100))
+    questions = read_questions(
+        folder / "out.json", "squad", for_training=True, limit=BadRowLimit(num_rows=100)
+    ).questions
+    assert {question.text: [*question.answers] for question in questions} == expected
+    for question in questions:
+        assert all(question.context[answer.start : answer.end] == answer.text for answer in question.answers)
 
 
 def _mrqa_line(context, *questions):
