@@ -1,9 +1,12 @@
 #!/bin/sh
-# The whole way from text to a pretrained ELECTRA: environment, vocabulary, TFRecords, pretraining, evaluation, summary.
+# The whole way from text to a fine-tuned ELECTRA: environment, vocabulary, TFRecords, pretraining, evaluation, summary,
+# then fine-tuning and evaluation on tasks.
 #
 #   sh scripts/train.sh                                        # the text that ships with Python, a tiny model, minutes
 #   CORPUS_DIR=my_text HPARAMS=recipe.json MODEL_NAME=mine sh scripts/train.sh
-#   CORPUS_FILES=tweets.csv CORPUS_FLAGS='--col-name text' sh scripts/train.sh
+#   CORPUS_FILES=tweets.csv CORPUS_FLAGS='--col-name text' TASK=csv:labelled.csv sh scripts/train.sh
+#   PRETRAIN=false DATA_DIR=my_data MODEL_NAME=electra_base FINETUNING_HPARAMS='{"model_size": "base"}' TASK=squad \
+#       sh scripts/train.sh
 #
 # From the environment, all optional:
 #   CORPUS_DIR      folder of files of text, of the kinds that README.md lists
@@ -13,12 +16,20 @@
 #   DATA_DIR        folder for all that is made (default: data/NAME in the repository, NAME that of CORPUS_DIR, or of
 #                   the first of CORPUS_FILES up to its dot, or "default")
 #   MODEL_NAME      the model goes into DATA_DIR/models/MODEL_NAME (default: tiny)
-#   HPARAMS         hparams as JSON, or a JSON file (default: the tiny recipe below)
+#   HPARAMS         hparams of pretraining as JSON, or a JSON file (default: the tiny recipe below)
 #   TOKENIZER_TYPE  of a new vocabulary: wordpiece (default; DATA_DIR/vocab.txt), bpe, sentencepiece-unigram or
 #                   sentencepiece-bpe (folder DATA_DIR/tokenizer)
 #   VOCAB_SIZE      number of tokens of a new vocabulary (default: 8000 with the tiny recipe, else the hparam
 #                   vocab_size, 30522); an existing one is used as it is
 #   NUM_PROCESSES   for building the TFRecords (default: the number of cores)
+#   PRETRAIN        false: nothing is pretrained; DATA_DIR/models/MODEL_NAME/discriminator, or the hparam
+#                   init_checkpoint, is fine-tuned as it is
+#   TASK            tasks to fine-tune on, one after the other: squad, 'sst cola' (files in DATA_DIR/finetuning_data),
+#                   csv:PATH, tag:PATH, qa:PATH (default: two tasks that are made of the text that ships with Python)
+#   FINETUNING_HPARAMS
+#                   hparams of fine-tuning as JSON, or a JSON file (default: for the tiny recipe and those two tasks
+#                   the recipes below, else {})
+#   FINETUNE        false: the end is the pretrained model (default: true; with a corpus of one's own and no TASK, false)
 #   PYTHON          the Python 3.11, 3.12 or 3.13 that makes .venv (default: the first one found)
 #
 # Run again, it reuses what is there, and an interrupted training goes on where it was.
@@ -38,10 +49,23 @@ tiny_recipe='{
     "num_train_steps": 1000, "save_checkpoints_steps": 200, "log_steps": 20,
     "num_eval_examples": 1000, "eval_every_steps": 200
 }'
+# Rates by layer and long training are for models that have learned more than that one.
+modules_recipe='{
+    "max_seq_length": 128, "train_batch_size": 16, "learning_rate": 3e-4, "layerwise_lr_decay": 1.0,
+    "num_train_epochs": 8
+}'
+cloze_recipe='{
+    "max_seq_length": 256, "train_batch_size": 32, "learning_rate": 1e-3, "num_train_epochs": 6,
+    "qa_na_threshold": 0.0
+}'
 hparams=${HPARAMS:-$tiny_recipe}
 model_name=${MODEL_NAME:-tiny}
 tokenizer_type=${TOKENIZER_TYPE:-wordpiece}
 vocab_size=${VOCAB_SIZE:-}
+pretrain=${PRETRAIN:-true}
+finetune=true
+[ -z "${CORPUS_DIR:-}${CORPUS_FILES:-}" ] || finetune=${TASK:+true}
+finetune=${FINETUNE:-${finetune:-false}}
 num_processes=${NUM_PROCESSES:-$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)}
 export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-2}"
 
@@ -57,6 +81,13 @@ check_variables() {
         wordpiece | bpe | sentencepiece-unigram | sentencepiece-bpe) ;;
         *) fail "TOKENIZER_TYPE=$tokenizer_type is none of wordpiece, bpe, sentencepiece-unigram, sentencepiece-bpe" ;;
     esac
+    for switch in "PRETRAIN=$pretrain" "FINETUNE=$finetune"; do
+        case ${switch#*=} in
+            true | false) ;;
+            *) fail "$switch is neither true nor false" ;;
+        esac
+    done
+    [ "$pretrain$finetune" != falsefalse ] || fail "PRETRAIN=false and FINETUNE=false leave nothing to do"
     name=default
     if [ -n "${CORPUS_DIR:-}" ]; then
         [ -z "${CORPUS_FILES:-}" ] || fail "CORPUS_DIR and CORPUS_FILES name a corpus each; leave one of them out"
@@ -145,6 +176,39 @@ EOF
     fi
 }
 
+# Sets tasks and finetuned_dir, and stops at a mistake in tasks, hparams or places before anything is made.
+read_tasks() {
+    if [ -z "${TASK:-}" ]; then
+        tasks=$(quoted "csv:$data_dir/default_tasks/modules" "qa:$data_dir/default_tasks/cloze")
+    elif [ -e "${TASK#*:}" ]; then
+        tasks=$(quoted "$TASK")
+    else
+        tasks=$(words_of TASK "$TASK")
+    fi
+    eval "set -- $tasks"
+    for task in "$@"; do
+        set_finetuning_hparams
+        finetuned_dir=$(python scripts/print_hparams.py --finetuning --data-dir "$data_dir" --model-name "$model_name" \
+            --hparams "$finetuning_hparams" "task_names=$task_names" model_dir)
+        case $task in
+            *:*) place=${task#*:} ;;
+            *) place=$data_dir/finetuning_data/$task ;;
+        esac
+        [ -z "${TASK:-}" ] || [ -e "$place" ] || fail "TASK: $task needs its files in $place"
+    done
+}
+
+# Sets finetuning_hparams and task_names for a task.
+set_finetuning_hparams() {
+    task_names=$("$venv_python" -c 'import json, sys; print(json.dumps(sys.argv[1:]))' "$task")
+    finetuning_hparams={}
+    [ "$pretrain" = false ] || [ -n "${HPARAMS:-}${TASK:-}" ] || case $task in
+        csv:*) finetuning_hparams=$modules_recipe ;;
+        qa:*) finetuning_hparams=$cloze_recipe ;;
+    esac
+    finetuning_hparams=${FINETUNING_HPARAMS:-$finetuning_hparams}
+}
+
 make_corpus() {
     eval "set -- $corpus_flags"
     if [ -n "${CORPUS_DIR:-}${CORPUS_FILES:-}" ]; then
@@ -222,18 +286,55 @@ run_pretraining() {
     python run_pretraining.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$hparams" $fitted "$@"
 }
 
+run_all_of_pretraining() {
+    read_flags
+    make_corpus
+    check_corpus
+    make_vocabulary
+    make_records
+    fit_recipe
+    say "Pretraining: $model_dir"
+    run_pretraining do_train=true do_eval=false
+    say "Evaluation on the held-out examples"
+    run_pretraining do_train=false do_eval=true
+    say "Summary"
+    python scripts/summarize_pretraining.py "$model_dir"
+}
+
+make_tasks() {
+    if [ -n "${TASK:-}" ]; then
+        return
+    elif [ -d "$data_dir/default_tasks" ]; then
+        say "Tasks: $data_dir/default_tasks is there"
+    else
+        say "Tasks: writing two of the text that ships with Python to $data_dir/default_tasks"
+        python scripts/write_default_tasks.py "$data_dir/default_tasks"
+    fi
+}
+
+# The model is that of pretraining, which may have another folder than its name's.
+run_finetuning() {
+    set_finetuning_hparams
+    set -- "task_names=$task_names"
+    if [ "$pretrain" = true ] && [ "$model_dir" != "$data_dir/models/$model_name" ]; then
+        set -- "$@" "model_dir=$model_dir"
+        finetuned_dir=$model_dir
+    fi
+    say "Fine-tuning: $task"
+    python run_finetuning.py --data-dir "$data_dir" --model-name "$model_name" --hparams "$finetuning_hparams" "$@"
+    say "Scores: $task"
+    python scripts/summarize_finetuning.py "$finetuned_dir" "$task"
+}
+
 check_variables
 prepare_environment
-read_hparams
-read_flags
-make_corpus
-check_corpus
-make_vocabulary
-make_records
-fit_recipe
-say "Pretraining: $model_dir"
-run_pretraining do_train=true do_eval=false
-say "Evaluation on the held-out examples"
-run_pretraining do_train=false do_eval=true
-say "Summary"
-python scripts/summarize_pretraining.py "$model_dir"
+[ "$pretrain" = false ] || read_hparams
+[ "$finetune" = false ] || read_tasks
+[ "$pretrain" = false ] || run_all_of_pretraining
+if [ "$finetune" = true ]; then
+    make_tasks
+    eval "set -- $tasks"
+    for task in "$@"; do
+        run_finetuning
+    done
+fi

@@ -31,7 +31,7 @@ for word in "$@"; do
 done
 case "$*" in
     *--preview*) ;;
-    *write_default_corpus.py*) mkdir -p "$2" ;;
+    *write_default_*.py*) mkdir -p "$2" ;;
     *create_vocab.py*) mkdir -p "$(dirname "$made")"; echo words >"$made" ;;
     *build_pretraining*) mkdir -p "$made"; printf '  "num_examples": %s,\\n' "$NUM_EXAMPLES" >"$made/manifest.json" ;;
     *vocab_size.py*) echo 3 ;;
@@ -58,6 +58,7 @@ class Checkout:
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         defaults = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "STRIPPED": str(self.folder)}
         fake = {"FAILING": "", "ENSUREPIP_STATUS": "0", "NUM_EXAMPLES": "20000", "HOME": str(self.folder)}
+        fake |= {"FINETUNE": "false"}
         return subprocess.run(
             ["sh", *command], capture_output=True, text=True, cwd="/", env=defaults | fake | environment
         )
@@ -169,7 +170,7 @@ def test_failed_installation_stops_and_is_tried_again(checkout):
 
 
 def test_train_runs_its_steps_in_order(checkout):
-    ended = checkout.script("train.sh", NUM_PROCESSES="2")
+    ended = checkout.script("train.sh", NUM_PROCESSES="2", FINETUNE="")
     assert ended.returncode == 0, ended.stderr
     programs = [call.split()[0] for call in checkout.calls()[1:]]
     assert programs == [
@@ -181,9 +182,14 @@ def test_train_runs_its_steps_in_order(checkout):
         "run_pretraining.py",
         "run_pretraining.py",
         "scripts/summarize_pretraining.py",
+        "scripts/write_default_tasks.py",
+        *(2 * ["run_finetuning.py", "scripts/summarize_finetuning.py"]),
     ]
     titles = [line.split()[1].rstrip(":") for line in ended.stdout.splitlines() if line.startswith("==> ")]
-    assert titles == ["Installing", "Corpus", "Vocabulary", "TFRecords", "Pretraining", "Evaluation", "Summary"]
+    assert titles == [
+        *("Installing", "Corpus", "Vocabulary", "TFRecords", "Pretraining", "Evaluation", "Summary", "Tasks"),
+        *(2 * ["Fine-tuning", "Scores"]),
+    ]
 
 
 def test_second_run_reuses_environment_corpus_and_vocabulary(checkout):
@@ -343,12 +349,116 @@ def test_the_tiny_recipe_is_fitted_to_few_examples(checkout, num_examples, held_
     assert not any("num_eval_examples" in call for call in checkout.calls())
 
 
-@pytest.mark.parametrize("step", ["create_vocab", "build_pretraining", "do_train=true", "do_eval=true", "summarize"])
+STEPS = [
+    "create_vocab",
+    "build_pretraining",
+    "do_train=true",
+    "do_eval=true",
+    "summarize",
+    "default_tasks",
+    "finetuning.py",
+]
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_failing_step_ends_the_run_with_its_status(checkout, step):
-    ended = checkout.script("train.sh", FAILING=step)
+    ended = checkout.script("train.sh", FAILING=step, FINETUNE="")
     assert ended.returncode == 1
     assert not any(step in call for call in checkout.calls())
     assert not ended.stdout.endswith("==> Summary\n") or step == "summarize"
+
+
+def test_default_tasks_are_learned_one_by_one_with_recipes_for_the_tiny_model(checkout):
+    ended = checkout.script("train.sh", FINETUNE="")
+    assert ended.returncode == 0, ended.stderr
+    calls = [call for call in checkout.calls() if "finetuning" in call]
+    tasks = ["csv:/data/default/default_tasks/modules", "qa:/data/default/default_tasks/cloze"]
+    assert len(calls) == 4
+    for task, training, summary in zip(tasks, calls[::2], calls[1::2], strict=True):
+        assert training.startswith("run_finetuning.py --data-dir /data/default --model-name tiny --hparams {")
+        assert '"learning_rate": ' in training
+        assert training.endswith(f'task_names=["{task}"]')
+        assert summary == f"scripts/summarize_finetuning.py /data/default/models/tiny {task}"
+    checkout.script("train.sh", HPARAMS="{}", FINETUNE="")
+    assert sum("--hparams {} task_names=" in call for call in checkout.calls()) == 2
+
+
+def test_default_tasks_are_written_once(checkout):
+    checkout.script("train.sh", FINETUNE="")
+    assert sum("write_default_tasks" in call for call in checkout.calls()) == 1
+    checkout.script("train.sh", FINETUNE="")
+    assert not any("write_default_tasks" in call for call in checkout.calls())
+
+
+def test_users_own_tasks_and_hparams_reach_the_finetuning(checkout, tmp_path):
+    data, table = tmp_path / "made", tmp_path / "my table.csv"
+    (data / "finetuning_data" / "squad").mkdir(parents=True)
+    table.touch()
+    given = {"FINETUNE": "", "DATA_DIR": str(data), "FINETUNING_HPARAMS": '{"num_trials": 2}', "MODEL_NAME": "mine"}
+    ended = checkout.script("train.sh", TASK=f"squad 'csv:{table}'", **given)
+    assert ended.returncode == 0, ended.stderr
+    calls = [call for call in checkout.calls() if "finetuning" in call]
+    flags = f'--data-dir {data} --model-name mine --hparams {{"num_trials": 2}}'
+    assert calls == [
+        f'run_finetuning.py {flags} task_names=["squad"]',
+        f"scripts/summarize_finetuning.py {data}/models/mine squad",
+        f'run_finetuning.py {flags} task_names=["csv:{table}"]',
+        f"scripts/summarize_finetuning.py {data}/models/mine csv:{table}",
+    ]
+    checkout.script("train.sh", TASK=f"csv:{table}", **given)
+    assert sum("run_finetuning" in call for call in checkout.calls()) == 1
+
+
+def test_the_model_is_finetuned_where_pretraining_has_put_it(checkout, tmp_path):
+    ended = checkout.script("train.sh", FINETUNE="", HPARAMS=f'{{"model_dir": "{tmp_path}/elsewhere"}}')
+    assert ended.returncode == 0, ended.stderr
+    calls = [call for call in checkout.calls() if "finetuning" in call]
+    assert all(call.endswith(f"model_dir={tmp_path}/elsewhere") for call in calls[::2])
+    assert all(f"summarize_finetuning.py {tmp_path}/elsewhere " in call for call in calls[1::2])
+
+
+def test_finetuning_can_be_left_out_and_is_without_a_task_for_ones_own_text(checkout, tmp_path):
+    (tmp_path / "dev.json").touch()
+    given = {"CORPUS_DIR": str(tmp_path), "FINETUNE": ""}
+    finetuned = {}
+    for name, variables in {
+        "own text": given,
+        "own text and task": {**given, "TASK": f"qa:{tmp_path}"},
+        "own text, asked for": {**given, "FINETUNE": "true"},
+        "left out": {"FINETUNE": "false"},
+    }.items():
+        assert checkout.script("train.sh", **variables).returncode == 0
+        finetuned[name] = sum("run_finetuning" in call for call in checkout.calls())
+    assert finetuned == {"own text": 0, "own text and task": 1, "own text, asked for": 2, "left out": 0}
+
+
+def test_pretraining_can_be_left_out(checkout, tmp_path):
+    (tmp_path / "finetuning_data" / "sst").mkdir(parents=True)
+    given = {"FINETUNE": "", "DATA_DIR": str(tmp_path), "MODEL_NAME": "published", "TASK": "sst"}
+    assert checkout.script("train.sh", PRETRAIN="false", **given).returncode == 0
+    assert [call.split()[0] for call in checkout.calls()[1:]] == [
+        "run_finetuning.py",
+        "scripts/summarize_finetuning.py",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"TASK": "squat"}, "squad"),
+        ({"TASK": "squad"}, "TASK: squad needs its files in "),
+        ({"TASK": "csv:/nowhere/a.csv"}, "TASK: csv:/nowhere/a.csv needs its files in /nowhere/a.csv"),
+        ({"TASK": "'sst"}, "TASK: No closing quotation"),
+        ({"FINETUNING_HPARAMS": '{"learning_rat": 1}'}, "learning_rate"),
+        ({"FINETUNE": "no"}, "FINETUNE=no is neither true nor false"),
+        ({"FINETUNE": "false", "PRETRAIN": "false"}, "leave nothing to do"),
+    ],
+)
+def test_mistake_about_the_tasks_stops_before_anything_is_made(checkout, variables, message):
+    ended = checkout.script("train.sh", **{"FINETUNE": "", **variables})
+    assert ended.returncode in (1, 2)
+    assert message in ended.stderr
+    assert not any("pretraining" in call or "write_default" in call for call in checkout.calls())
 
 
 def test_tests_are_run_last_and_with_the_arguments(checkout):

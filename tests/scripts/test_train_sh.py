@@ -39,9 +39,9 @@ def test_tiny_model_learns_from_the_default_corpus(first_run):
     assert after["disc_auc"] > 0.55
 
 
-def test_summary_closes_the_run(first_run):
+def test_summary_closes_the_pretraining(first_run):
     _, printed = first_run
-    summary = printed.partition("==> Summary\n")[2]
+    summary = printed.partition("==> Summary\n")[2].partition("==>")[0]
     assert "masked LM accuracy" in summary
     assert "discriminator AUC" in summary
 
@@ -53,9 +53,26 @@ def test_both_models_are_published(first_run):
         assert {"config.json", "model.safetensors", "vocab.txt"} <= files
 
 
+def test_both_default_tasks_are_learned(first_run):
+    repository, printed = first_run
+    model_dir = repository / "data" / "default" / "models" / "tiny"
+    scores = {}
+    for slug in ("csv_modules", "qa_cloze"):
+        (trial,) = json.loads((model_dir / "results" / f"{slug}_results.json").read_text())["trials"]
+        scores |= trial["scores"]
+        assert not trial["constant_tasks"]
+        assert (model_dir / "finetuning_models" / f"{slug}_model_1" / "model.safetensors").exists()
+        assert f"{slug} " in printed.rpartition("==> Summary\n")[2]
+    # Of ten classes one in ten is right by chance, and who gives no answer has none of the names.
+    assert scores["csv_modules"]["accuracy"] > 25
+    assert scores["qa_cloze"]["HasAns_f1"] > 8
+
+
 def test_second_run_reuses_what_is_there(first_run):
     repository, _ = first_run
-    made = [repository / "data" / "default" / name for name in ("vocab.txt", "pretrain_tfrecords/manifest.json")]
+    names = ("vocab.txt", "pretrain_tfrecords/manifest.json", "default_tasks/cloze/dev.json")
+    names += tuple(f"models/tiny/finetuning_models/{slug}_model_1/config.json" for slug in ("csv_modules", "qa_cloze"))
+    made = [repository / "data" / "default" / name for name in names]
     times = [file.stat().st_mtime_ns for file in made]
     printed = _train(repository)
     assert [file.stat().st_mtime_ns for file in made] == times
