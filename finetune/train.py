@@ -3,20 +3,15 @@
 import pathlib
 import shutil
 import time
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from absl import logging
 
 from electra_span.config import UserError
 from finetune.config import FinetuningConfig
-from finetune.glue import GLUE_TASKS
+from finetune.evaluation import finish
 from finetune.inference import Predictor
-from finetune.predictions import write_glue_submission, write_question_files, write_test_predictions
-from finetune.qa.task import Answered
 from finetune.results import ResultsFile, TrialResult, fingerprint_of, result_lines
 from finetune.run import Run
-from finetune.task import Evaluation, Task
 from finetune.trial import Trial
 
 # Hparams that a trial does not depend on: with others, finished trials still count.
@@ -24,14 +19,6 @@ _OF_NO_TRIAL = (
     "num_trials", "retry_failed_trials", "keep_all_models", "debug", "log_examples", "log_steps", "seed",
     "save_checkpoints_steps", "iterations_per_loop", "use_tfrecords_if_existing", "write_test_outputs", "n_writes_test",
 )  # fmt: skip
-
-
-class Scores(NamedTuple):
-    """What a model's evaluation came to, by task."""
-
-    scores: dict[str, dict[str, float]]
-    headlines: dict[str, float]
-    constant_tasks: list[str]
 
 
 def train(config: FinetuningConfig) -> list[TrialResult]:
@@ -67,7 +54,7 @@ def evaluate(config: FinetuningConfig) -> TrialResult:
     if run.trained is None:
         raise UserError("do_train must be false to evaluate a trained model alone")
     started = time.perf_counter()
-    scores = _finish(run, Predictor(run, run.trained), trial=1)
+    scores = finish(run, Predictor(run, run.trained), trial=1)
     result = TrialResult(trial=1, seed=config.seed, **scores._asdict(), seconds=time.perf_counter() - started)
     _log_result(result)
     if run.is_chief:
@@ -80,7 +67,7 @@ def _run_trial(run: Run, number: int, seed: int, fingerprint: str) -> TrialResul
     started = time.perf_counter()
     trial = Trial(run, number, seed)
     trial.train(fingerprint)
-    scores = _finish(run, trial.predictor, trial=number)
+    scores = finish(run, trial.predictor, trial=number)
     result = TrialResult(
         trial=number,
         seed=seed,
@@ -106,60 +93,6 @@ def _next_seed(config: FinetuningConfig, results: list[TrialResult], number: int
     if not runs[-1].constant_tasks or len(runs) > config.retry_failed_trials:
         return None
     return max(config.seed + config.num_trials - 1, *(result.seed for result in results)) + 1
-
-
-def _finish(run: Run, predictor: Predictor, *, trial: int) -> Scores:
-    """Evaluates a model, and writes what it predicts for the test files."""
-    found = Scores({}, {}, [])
-    if run.config.do_eval:
-        for task in run.tasks:
-            _evaluate(run, predictor, task, found)
-    if run.config.write_test_outputs and trial <= run.config.n_writes_test:
-        for task in run.tasks:
-            _write_tests(run, predictor, task, trial)
-        if run.is_chief and any(task.slug in GLUE_TASKS for task in run.tasks):
-            submission = write_glue_submission(run.model_dir, trial)
-            logging.info("wrote %s; the benchmark also wants %s", submission.path, submission.missing or "nothing")
-    return found
-
-
-def _evaluate(run: Run, predictor: Predictor, task: Task, found: Scores) -> None:
-    """Adds the scores of a task on all its evaluation splits; names of the second and later ones lead their metrics."""
-    found.scores[task.slug] = {}
-    for split in _existing(task, task.evaluation_splits):
-        evaluation = _evaluation(run, predictor, task, split)
-        if split == task.evaluation_splits[0]:
-            found.headlines[task.slug] = task.headline(evaluation.scores)
-            found.constant_tasks.extend([task.slug] if evaluation.is_constant else [])
-            prefix = ""
-        else:
-            prefix = split.removeprefix("dev_") + "_"
-        found.scores[task.slug] |= {prefix + name: value for name, value in evaluation.scores.items()}
-        if run.is_chief and isinstance(evaluation.details, Answered):
-            write_question_files(run.model_dir, run.slug, task.slug, *evaluation.details)
-
-
-def _evaluation(run: Run, predictor: Predictor, task: Task, split: str) -> Evaluation:
-    predictions = predictor.predict(task, split, run.config.eval_batch_size)
-    return task.evaluate(split, run.rows(task, split), predictions)
-
-
-def _write_tests(run: Run, predictor: Predictor, task: Task, trial: int) -> None:
-    """Writes what a model predicts for the test files that there are."""
-    for split in _existing(task, task.test_splits):
-        predictions = predictor.predict(task, split, run.config.predict_batch_size)
-        of_examples = task.of_examples(split, run.rows(task, split), predictions)
-        if run.is_chief:
-            write_test_predictions(run.model_dir, task.slug, split, trial, of_examples)
-
-
-def _existing(task: Task, splits: Sequence[str]) -> list[str]:
-    """Returns the splits whose files are there; says which are not."""
-    there = [split for split in splits if all(pathlib.Path(file).exists() for file in task.files(split))]
-    for split in splits:
-        if split not in there:
-            logging.warning("%s: there is no %s", task.slug, ", ".join(map(str, task.files(split))))
-    return there
 
 
 def _fingerprint(run: Run) -> str:
