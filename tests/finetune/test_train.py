@@ -1,6 +1,7 @@
 """Whole runs on tiny tasks, in this process."""
 
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -10,6 +11,7 @@ from safetensors.numpy import load_file
 from electra_span.pretrained import load_pretrained
 from finetune import train
 from finetune.reading import DataError
+from finetune.run import Run
 from finetune.text_task import TextTask
 from tests.finetune.tiny_tasks import configure, write_tasks
 
@@ -118,6 +120,21 @@ def test_finished_trials_are_not_run_again_and_more_are_added(data_dir, monkeypa
     assert results[0] == first
     train.train(configure(data_dir, "sst", learning_rate=2e-2, **settings))
     assert seeds == [43, 42]
+
+
+def test_results_are_of_one_model_and_its_files(data_dir, tmp_path):
+    shutil.copytree(data_dir / "pretrained", tmp_path / "model")
+    shutil.copytree(data_dir / "finetuning_data", tmp_path / "finetuning_data")
+    config = configure(tmp_path, "sst", init_checkpoint=str(tmp_path / "model"))
+    digest = Run(config).digest_of_sources()
+    assert Run(config).digest_of_sources() == digest
+    changed = [tmp_path / "model" / "model.safetensors", tmp_path / "finetuning_data" / "sst" / "dev.tsv"]
+    digests = {digest}
+    for number, file in enumerate(changed, start=2):
+        content = file.read_bytes()
+        file.write_bytes(content[:-2] + b"\n\n" if file.suffix == ".safetensors" else content + b"red\t1\n")
+        digests.add(Run(config).digest_of_sources())
+        assert len(digests) == number
 
 
 def test_a_run_stuck_on_one_class_is_named_and_run_again_with_another_seed(data_dir):

@@ -1,8 +1,9 @@
-"""The pretraining command with faults: starts it in a process of its own, which interrupts itself when it is told to.
+"""The run commands with faults: starts one in a process of its own, which interrupts itself when it is told to.
 
-The process is `python -m tests.integration.driver FAULTS ARGUMENTS...`. FAULTS is a JSON object: num_devices, logical
-CPU devices to run on; signal and after_step, what the process sends to itself and after which step; or signal,
-save_at_step and seconds_into_save, how long after it began to write which checkpoint.
+The process is `python -m tests.integration.driver FAULTS ARGUMENTS...`. FAULTS is a JSON object: command,
+run_pretraining or run_finetuning; num_devices, logical CPU devices to run on; signal and after_step, what the process
+sends to itself and after which step; or signal, save_at_step and seconds_into_save, how long after it began to write
+which checkpoint.
 """
 
 import json
@@ -16,6 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
+import run_finetuning
 import run_pretraining
 from electra_span import command_line
 from electra_span.checkpoints import Checkpoints
@@ -32,7 +34,7 @@ def start(
     environment: Mapping[str, str] | None = None,
     **faults: Any,
 ) -> int:
-    """Returns the exit status of the pretraining command, as a shell tells it.
+    """Returns the exit status of the command, as a shell tells it.
 
     What it prints is added to MODEL_NAME.output in data_dir.
     """
@@ -75,14 +77,15 @@ def _signal_in_save(number: int, save_at_step: int, seconds_into_save: float) ->
     Checkpoints.save = interrupted
 
 
-def _main(num_devices: int = 1, signal: int = 0, **moment: Any) -> None:
+def _main(command: str = "run_pretraining", num_devices: int = 1, signal: int = 0, **moment: Any) -> None:
     devices = [tf.config.LogicalDeviceConfiguration()] * num_devices
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], devices)
     if "after_step" in moment:
         _signal_after_step(signal, **moment)
     elif moment:
         _signal_in_save(signal, **moment)
-    command_line.run(run_pretraining.main, run_pretraining.make_parser)
+    script = {"run_pretraining": run_pretraining, "run_finetuning": run_finetuning}[command]
+    command_line.run(script.main, script.make_parser)
 
 
 if __name__ == "__main__":
