@@ -12,6 +12,8 @@ from electra_span.devices import is_chief, make_strategy, resolve_execution
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
 from electra_span.pretrained import load_task_model
+from electra_span.published_config import CONFIG_FILE
+from electra_span.published_weights import WEIGHTS_FILE
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer, VocabularyError, load_tokenizer
 from finetune.batches import BatchMaker
@@ -48,6 +50,7 @@ class Run:
         self.trained = None if config.do_train else self._build(None)
         known = None if self.trained is None else {head.task: head for head in self.trained.head_configs}
         self.tasks = make_tasks(config, known)
+        self._rows: dict[tuple[str, str], Rows] = {}
         self.slug = tasks_slug(task.slug for task in self.tasks)
 
     @property
@@ -61,9 +64,13 @@ class Run:
         """The rows that are trained on, by task."""
         return {task.slug: self.rows(task, "train") for task in self.tasks}
 
-    @functools.cache  # noqa: B019  one run a process
     def rows(self, task: Task, split: str) -> Rows:
         """Returns the rows of a split of a task, made before where nothing about them has changed."""
+        if (task.slug, split) not in self._rows:
+            self._rows[task.slug, split] = self._read_rows(task, split)
+        return self._rows[task.slug, split]
+
+    def _read_rows(self, task: Task, split: str) -> Rows:
         try:
             sources = digest_of_files(task.files(split))
         except OSError:
@@ -84,6 +91,18 @@ class Run:
         )
         logging.info("%s, %s: %d rows, %d tokens", task.slug, split, len(rows), len(rows.text.input_ids))
         return rows
+
+    def digest_of_sources(self) -> str:
+        """Returns a hash of the model that is started from, the tokenizer, and the files of all tasks."""
+        model = [pathlib.Path(self.config.init_checkpoint, name) for name in (CONFIG_FILE, WEIGHTS_FILE)]
+        of_tasks = [
+            pathlib.Path(file)
+            for task in self.tasks
+            for split in ("train", *task.evaluation_splits)
+            for file in task.files(split)
+        ]
+        digest = digest_of_files(file for file in [*model, *of_tasks] if file.is_file())
+        return f"{digest}-{self.tokenizer.fingerprint}"
 
     def batches(self, rows: dict[str, Rows], batch_size: int) -> BatchMaker:
         """Returns what makes batches of rows."""

@@ -98,7 +98,7 @@ def _next_seed(config: FinetuningConfig, results: list[TrialResult], number: int
 def _fingerprint(run: Run) -> str:
     """Returns a hash of all that a trial depends on, but its seed."""
     settings = {name: value for name, value in run.config.to_dict().items() if name not in _OF_NO_TRIAL}
-    return fingerprint_of({"hparams": settings, "seed": run.config.seed, "tokenizer": run.tokenizer.fingerprint})
+    return fingerprint_of({"hparams": settings, "seed": run.config.seed, "sources": run.digest_of_sources()})
 
 
 def _trial_dir(run: Run, number: int) -> pathlib.Path:
