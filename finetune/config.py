@@ -39,7 +39,7 @@ class FinetuningConfig:
     do_eval: bool = hparam(True, "evaluate on the development examples")
     keep_all_models: bool = hparam(True, "keep the model of every trial; false: of the last")
     keep_best: bool = hparam(False, "keep the weights with the best score on the development examples, not the last")
-    retry_failed_trials: int = hparam(0, "trials stuck on one class that are run again, with other seeds")
+    retry_failed_trials: int = hparam(0, "times that a trial stuck on one class is run again, with other seeds")
     log_examples: bool = derived("as debug", "log the first examples with their features")
 
     model_size: str = hparam("small", "small, base or large")
