@@ -9,12 +9,27 @@ import tensorflow as tf
 
 from electra_span.config import LARGE_VOCABULARY
 
+_POWERS_OF_TWO = [2**exponent for exponent in range(31)]
+
 
 def split_seed(seed: tf.Tensor | None, num: int) -> list[tf.Tensor | None]:
     """Returns that many seeds int32 [2] made from one; as many times None from None."""
     if seed is None:
         return [None] * num
     return tf.unstack(tf.random.experimental.stateless_split(seed, num=num, alg="philox"), num=num)
+
+
+def rounded_up(count: tf.Tensor, *, per_doubling: int, at_least: tf.Tensor | int = 1) -> tf.Tensor:
+    """Returns count rounded up to one of a few numbers, int32 []: what is compiled for each size then meets few.
+
+    Args:
+        count: int32 [], at most 2^30.
+        per_doubling: how many of the numbers are between one power of two and the next.
+        at_least: by which they differ.
+    """
+    power = tf.reduce_max(tf.where(tf.constant(_POWERS_OF_TWO) <= count, _POWERS_OF_TWO, 1))
+    step = tf.maximum(power // per_doubling, at_least)
+    return (count + step - 1) // step * step
 
 
 def gather_positions(states: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:

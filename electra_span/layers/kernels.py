@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from electra_span.ops import rounded_up
+
 _LEVELS = 2**16  # of a random uint16
 
 
@@ -30,7 +32,11 @@ def plain_kernels() -> Kernels:
 
 def compiled_kernels() -> Kernels:
     """Returns the functions, each compiled by XLA into one loop forward and one backward."""
-    draw = tf.function(_random_words, jit_compile=True, autograph=False)
+    compiled_draw = tf.function(_random_words, jit_compile=True, autograph=False)
+
+    def draw(size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        return compiled_draw(rounded_up(size, per_doubling=4), seed)  # is compiled anew for each size
+
     bits = functools.partial(dropout_bits, draw=draw)
     return Kernels(compiled(bias_gelu_by_erf), compiled(residual_norm), compiled(attention_probs), bits)
 
@@ -105,7 +111,7 @@ def dropout_bits(
     Args:
         seed: int32 [2], or None for no dropout.
         wanted: the shape, int32 [rank], and rate of each.
-        draw: returns that many random int32 for a seed.
+        draw: returns that many random int32, or more, for a seed.
     """
     shapes = [shape for shape, rate in wanted if rate > 0]
     if seed is None or not shapes:

@@ -5,6 +5,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from electra_span.ops import rounded_up
+
+_SMALLEST_STEP = 32  # tokens
 _Gradient = Callable[[tf.Tensor], tuple[tf.Tensor | None, ...]]
 
 
@@ -40,12 +43,13 @@ def keep_all(input_mask: tf.Tensor) -> Packing:
 def skip_padding(input_mask: tf.Tensor) -> Packing:
     """Returns the packing that leaves out padding (input_mask [B, L] is 0 there).
 
-    T is rounded up to a sixteenth of B * L, filled with some of the padding: compiled loops then meet few shapes.
+    T is rounded up, filled with some of the padding: compiled loops then meet few shapes. Beyond some 500 tokens these
+    are the same ones for any B and L, eight to a doubling.
     """
     flat = tf.reshape(input_mask, [-1])
     size = tf.size(flat)
-    step = tf.maximum(size // 16, 1)
-    num_tokens = tf.minimum((tf.reduce_sum(flat) + step - 1) // step * step, size)
+    at_least = tf.clip_by_value(size // 16, 1, _SMALLEST_STEP)
+    num_tokens = tf.minimum(rounded_up(tf.reduce_sum(flat), per_doubling=8, at_least=at_least), size)
     real_first = tf.argsort(1 - flat, stable=True)  # [B * L]
     inverse = tf.minimum(tf.math.invert_permutation(real_first), num_tokens)
     return Packing(tf.shape(input_mask), real_first[:num_tokens], inverse)

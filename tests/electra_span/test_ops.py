@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span import ops
-from electra_span.ops import gather_positions, sample_categorical, scatter_positions, share_of_mean
+from electra_span.ops import gather_positions, rounded_up, sample_categorical, scatter_positions, share_of_mean
 
 LARGEST_UNIFORM = np.float32(0.99999994)
 
@@ -13,6 +13,16 @@ LARGEST_UNIFORM = np.float32(0.99999994)
 @pytest.fixture(scope="module")
 def helpers(golden):
     return dict(np.load(golden / "tf1" / "helpers.npz"))
+
+
+def test_counts_are_rounded_up_to_a_few_numbers_in_every_doubling():
+    rounded = {count: int(rounded_up(tf.constant(count), per_doubling=4)) for count in range(300)}
+    assert all(count <= found <= max(count + 1, 1.25 * count) for count, found in rounded.items())
+    assert {found for found in rounded.values() if 64 < found <= 256} == {80, 96, 112, 128, 160, 192, 224, 256}
+    assert [int(rounded_up(tf.constant(count), per_doubling=4, at_least=32)) for count in (0, 1, 33, 129)] == [
+        0, 32, 64, 160
+    ]  # fmt: skip
+    assert int(rounded_up(tf.constant(2**30 - 1), per_doubling=4)) == 2**30
 
 
 @pytest.mark.parametrize("rank", [2, 3])
