@@ -42,7 +42,8 @@ class ElectraEncoder(keras.layers.Layer):
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        self.config, self.direction, self.skips_padding = config, direction, skips_padding
+        self.config, self.direction = config, direction
+        self.compile_kernels, self.skips_padding = compile_kernels, skips_padding
         self.embeddings = embeddings or Embeddings(config, bases, name="embeddings", dtype=self.dtype_policy)
         self.embeddings_project = None
         if config.embedding_size != config.hidden_size:

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig, check_tasks
 from electra_span.layers.paths import built_at_root
@@ -40,7 +39,7 @@ class ElectraTaskModel(keras.Model):
         super().__init__(**kwargs)
         check_tasks(heads)
         self.encoder, self.config, self.head_configs = encoder, encoder.config, tuple(heads)
-        self.heads = {head.task: make_head(encoder.config, head, dtype=encoder.dtype_policy) for head in heads}
+        self.heads = {head.task: make_head(encoder, head) for head in heads}
         self.tokenizer: Any = None
         self.built = True
 
@@ -64,12 +63,14 @@ class ElectraTaskModel(keras.Model):
         }
 
 
-def make_head(config: EncoderConfig, head: HeadConfig, **options: Any) -> keras.layers.Layer:
-    """Returns an untrained head.
+def make_head(encoder: ElectraEncoder, head: HeadConfig) -> keras.layers.Layer:
+    """Returns an untrained head that is computed as its encoder is.
 
     Args:
-        config: of the encoder.
+        encoder: what it stands on.
         head: what it is.
-        options: of a Keras layer, such as dtype.
     """
-    return built_at_root(_HEAD_CLASSES[head.kind](config, head, name=head.layer_name, **options))
+    options: dict[str, Any] = {"name": head.layer_name, "dtype": encoder.dtype_policy}
+    if head.kind == "questions":
+        options["compile_kernels"] = encoder.compile_kernels
+    return built_at_root(_HEAD_CLASSES[head.kind](encoder.config, head, **options))

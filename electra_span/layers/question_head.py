@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.head_config import QUESTION_HIDDEN_SIZE, HeadConfig
-from electra_span.layers.kernels import bias_gelu
+from electra_span.layers.kernels import bias_gelu, bias_gelu_by_erf
 from electra_span.ops import gather_positions
 
 _FORBIDDEN = -1000.0  # the original's, added to the logits of positions that are no answer
@@ -65,11 +65,15 @@ class QuestionHead(keras.layers.Layer):
     Args:
         config: of the encoder.
         head: of kind "questions".
+        compile_kernels: compile the scores of a beam's ends by XLA, in one loop; for a CPU.
     """
 
-    def __init__(self, config: EncoderConfig, head: HeadConfig, **kwargs: object) -> None:
+    def __init__(
+        self, config: EncoderConfig, head: HeadConfig, *, compile_kernels: bool = False, **kwargs: object
+    ) -> None:
         super().__init__(**kwargs)
         self.config, self.is_joint = config, head.joint_prediction
+        self._compiled_scores = tf.function(_scores, jit_compile=True, autograph=False) if compile_kernels else None
         has_answerable = head.answerable_classifier
         reads_starts = has_answerable and head.answerable_uses_start_logits
 
@@ -156,7 +160,7 @@ class QuestionHead(keras.layers.Layer):
         from_start, from_end = self._end_parts(states, start_positions)
         by_start = tf.transpose(from_start, [1, 0, 2])  # [S, B, 512]
         logits = tf.map_fn(
-            lambda one: self._end_logits(one[:, tf.newaxis] + from_end),
+            lambda one: self._end_logits_from(one[:, tf.newaxis], from_end),
             by_start,
             fn_output_signature=tf.float32,
             parallel_iterations=1,
@@ -168,6 +172,13 @@ class QuestionHead(keras.layers.Layer):
         kernel = tf.cast(self.end_hidden.kernel, states.dtype)  # [2H, 512]
         of_start, of_end = kernel[: self.config.hidden_size], kernel[self.config.hidden_size :]
         return tf.matmul(gather_positions(states, start_positions), of_start), tf.matmul(states, of_end)
+
+    def _end_logits_from(self, from_start: tf.Tensor, from_end: tf.Tensor) -> tf.Tensor:
+        """Returns the logits of ends, float32 [B, L], for one start: from_start [B, 1, 512], from_end [B, L, 512]."""
+        if self._compiled_scores is None:
+            return self._end_logits(from_start + from_end)
+        weights = self.end_hidden.bias, self.end.kernel, self.end.bias
+        return self._compiled_scores(from_start, from_end, *map(tf.convert_to_tensor, weights))
 
     def _end_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Returns the logits of ends, float32 [B, L], for what goes into the hidden layer [B, L, 512]."""
@@ -185,6 +196,21 @@ class QuestionHead(keras.layers.Layer):
             x = tf.matmul(tf.concat([x, expected_start], axis=-1), tf.cast(self.answerable_hidden.kernel, x.dtype))
             x = bias_gelu(x, self.answerable_hidden.bias)
         return tf.squeeze(self.answerable(tf.cast(x, tf.float32)), axis=-1)
+
+
+def _scores(first: tf.Tensor, second: tf.Tensor, bias: tf.Tensor, kernel: tf.Tensor, last_bias: tf.Tensor) -> tf.Tensor:
+    """Returns what a hidden layer with GELU and a layer of one unit make of sums: compiled, without keeping any of it.
+
+    Args:
+        first, second: [B, 1, U] and [B, L, U], the two parts of what goes into the hidden layer.
+        bias: [U], the hidden layer's.
+        kernel, last_bias: float32 [U, 1] and [1], the last layer's.
+
+    Returns:
+        float32 [B, L].
+    """
+    wide = [tf.cast(part, tf.float32) for part in (first, second, bias)]
+    return tf.reduce_sum(bias_gelu_by_erf(wide[0] + wide[1], wide[2]) * kernel[:, 0], axis=-1) + last_bias
 
 
 def _forbidden(segment_ids: tf.Tensor, input_mask: tf.Tensor) -> tf.Tensor:

@@ -115,6 +115,21 @@ def test_a_beam_holds_the_best_starts_and_the_best_ends_for_each(head):
         np.testing.assert_allclose(spans.end_top_log_probs[:, rank], -np.sort(-ends)[:, :2], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 0.05)])
+def test_a_beam_of_compiled_kernels_is_the_same(dtype, tolerance):
+    plain, compiled = (_model(JOINT, dtype=dtype, compile_kernels=compiles) for compiles in (False, True))
+    states = plain.encoder(**INPUTS)
+    wanted, found = (model.heads["joint"].best_spans(states, SEGMENTS, MASK, 7) for model in (plain, compiled))
+    np.testing.assert_allclose(found.start_top_log_probs, wanted.start_top_log_probs, atol=1e-5)
+    np.testing.assert_allclose(_by_position(found), _by_position(wanted), atol=tolerance)
+    assert not np.array_equal(found.end_top_log_probs, wanted.end_top_log_probs)  # by another formula
+
+
+def _by_position(spans):
+    """Returns the log-probabilities of ends in the order of their positions, which all are in the beam."""
+    return np.take_along_axis(spans.end_top_log_probs.numpy(), np.argsort(spans.end_top_index, axis=-1), axis=-1)
+
+
 def test_a_beam_longer_than_the_rows_is_filled_up_at_position_0():
     model = _model(JOINT)
     long, short = (_best_spans(model, JOINT, INPUTS, size) for size in (9, 7))
