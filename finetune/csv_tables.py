@@ -115,7 +115,7 @@ def _rows(path: pathlib.Path, settings: CsvSettings) -> Iterator[tuple[int, list
         with open(path, encoding=settings.encoding, errors="surrogateescape", newline="") as file:
             yield from numbered_rows(file, delimiter=delimiter, has_quotes=settings.has_quotes)
     except UnclosedQuotationError as error:
-        raise DataError(f"{path}: {error}; where they are text, set has_quotes to false") from error
+        raise DataError(f"{path}: {error}; where they are text, set csv_quotes to false") from error
     except (OSError, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read: {reason_of(error)}") from error
 

@@ -46,6 +46,11 @@ class Run:
         self.execution = resolve_execution(config.precision, config.xla)
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
+        if not (config.random_weights or _holds_model(config)):
+            raise HparamError(
+                "init_checkpoint must be the folder of a published model, as run_pretraining.py leaves it; pretrain "
+                f"first, or name another one. Received: {config.init_checkpoint}, without {CONFIG_FILE}"
+            )
         self.tokenizer = _find_tokenizer(config)
         self.trained = None if config.do_train else self._build(None)
         known = None if self.trained is None else {head.task: head for head in self.trained.head_configs}
@@ -125,7 +130,7 @@ class Run:
         directory = pathlib.Path(config.init_checkpoint)
         dropouts = {name: rate for name, rate in config.model_hparam_overrides.items() if name in _DROPOUTS}
         with self.strategy.scope():
-            if config.random_weights and heads is not None and not (directory / "config.json").exists():
+            if heads is not None and not _holds_model(config):
                 return ElectraTaskModel(build_encoder(self._encoder_config(), name="electra"), heads)
             model = load_task_model(
                 directory,
@@ -177,6 +182,10 @@ class Run:
                     f"{name} must be a multiple of {multiple}, with {replicas} devices. "
                     f"Received: {getattr(self.config, name)}"
                 )
+
+
+def _holds_model(config: FinetuningConfig) -> bool:
+    return pathlib.Path(config.init_checkpoint, CONFIG_FILE).exists()
 
 
 def _find_tokenizer(config: FinetuningConfig) -> Tokenizer:

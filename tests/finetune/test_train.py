@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from electra_span.config import HparamError
 from electra_span.pretrained import load_pretrained
 from finetune import train
 from finetune.reading import DataError
@@ -211,6 +212,11 @@ def test_random_weights_take_only_the_sizes_of_the_model(data_dir):
     name = "electra.embeddings.word_embeddings.weight"
     assert before[name].shape == after[name].shape
     assert not np.allclose(before[name], after[name], atol=1e-3)
+
+
+def test_a_folder_without_a_model_is_named(data_dir):
+    with pytest.raises(HparamError, match=r"init_checkpoint must be .* pretrain first.*models/none/discriminator"):
+        train.train(configure(data_dir, "sst", model_name="none", init_checkpoint=None))
 
 
 def test_a_missing_file_is_named(data_dir):
