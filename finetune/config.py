@@ -87,6 +87,7 @@ class FinetuningConfig:
     doc_stride: int = hparam(128, "tokens between the starts of a context's windows")
     n_best_size: int = hparam(20, "answers kept for each question")
     max_answer_length: int = hparam(30, "most tokens of an answer")
+    align_answers: bool = hparam(False, "find the texts of answers by the original's alignment of words; slower")
     history_turns: int = hparam(0, "of quac, questions and answers before it that a question begins with")
     answerable_classifier: bool = hparam(True, "a head that tells whether there is an answer")
     answerable_uses_start_logits: bool = hparam(True, "the head reads the start logits too")

@@ -111,11 +111,12 @@ def make_prediction_function(
 
     def predict(batch: FinetuningBatch) -> dict[str, tf.Tensor]:
         states = model.encoder(batch.input_ids, batch.input_mask, batch.segment_ids)
+        targets = batch.targets[task.slug]
         if head.kind == "tagging":
-            logits = layer(states, batch.targets[task.slug]["positions"])
-            return {"classes": tf.argmax(logits, axis=-1, output_type=tf.int32)}
+            classes = tf.argmax(layer(states, targets["positions"]), axis=-1, output_type=tf.int32)
+            return {"classes": classes, "loss": row_losses(layer, head, states, batch, targets)}
         if head.kind != "questions":
-            return {"logits": layer(states)}
+            return {"logits": layer(states), "loss": row_losses(layer, head, states, batch, targets)}
         spans = layer.best_spans(states, batch.segment_ids, batch.input_mask, beam_size)
         return {name: getattr(spans, name) for name in _names_of_spans(head)}
 

@@ -1,12 +1,17 @@
 """The tasks of a configuration."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping
 
+from electra_span.config import HparamError
 from electra_span.head_config import HeadConfig
+from electra_span.tokenization import Tokenizer, WordPieceTokenizer
 from finetune.config import FinetuningConfig
 from finetune.csv_tables import CsvSettings
+from finetune.qa.alignment import aligned_text
+from finetune.qa.answer_text import AnswerText, covered_text
 from finetune.qa.datasets import QA_DATASETS, dataset_of_folder
 from finetune.qa.task import QuestionSettings, QuestionTask
 from finetune.reading import BadRowLimit, DataError
@@ -18,20 +23,29 @@ from finetune.text_task import make_csv_task, make_glue_task
 _UNNAMED_LABEL = re.compile(r"LABEL_\d+")  # transformers' names of classes that were given none
 
 
-def make_tasks(config: FinetuningConfig, known: Mapping[str, HeadConfig] | None = None) -> list[Task]:
+def make_tasks(
+    config: FinetuningConfig, tokenizer: Tokenizer, known: Mapping[str, HeadConfig] | None = None
+) -> list[Task]:
     """Returns the tasks that a configuration names, in their order.
 
     Args:
         config: the effective configuration.
+        tokenizer: of the model.
         known: the heads of a trained model that is evaluated, by their tasks; None for heads that are to be trained.
 
     Raises:
         DataError: for files that cannot be read, or a model without a head for one of the tasks.
     """
+    makers: Mapping[str, Callable[[FinetuningConfig, TaskName, HeadConfig | None], Task]] = {
+        "glue": _glue,
+        "csv": _csv,
+        "tagging": _tagging,
+        "qa": functools.partial(_questions, answer_text=_answer_text(config, tokenizer)),
+    }
     tasks = []
     for name in config.tasks:
         trained = None if known is None else _trained_head(name, known, len(config.tasks))
-        task = _MAKERS[name.kind](config, name, trained)
+        task = makers[name.kind](config, name, trained)
         if trained is not None:
             task.head = _checked_head(task, trained)
         tasks.append(task)
@@ -111,7 +125,7 @@ def _tagging(config: FinetuningConfig, name: TaskName, known: HeadConfig | None)
     )
 
 
-def _questions(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> Task:
+def _questions(config: FinetuningConfig, name: TaskName, known: HeadConfig | None, *, answer_text: AnswerText) -> Task:
     head = HeadConfig(
         task=name.slug,
         kind="questions",
@@ -126,17 +140,19 @@ def _questions(config: FinetuningConfig, name: TaskName, known: HeadConfig | Non
         dataset=dataset_of_folder(name.slug, directory) if name.path else QA_DATASETS[name.name],
         directory=directory,
         settings=QuestionSettings(*(getattr(config, field) for field in QuestionSettings._fields)),
+        answer_text=answer_text,
         limit=_limit(config),
     )
 
 
+def _answer_text(config: FinetuningConfig, tokenizer: Tokenizer) -> AnswerText:
+    """Returns how the texts of answers are found."""
+    if not config.align_answers:
+        return covered_text
+    if not isinstance(tokenizer, WordPieceTokenizer):
+        raise HparamError(f"align_answers is for WordPiece alone. Received: {type(tokenizer).__name__}")
+    return aligned_text(tokenizer)
+
+
 def _limit(config: FinetuningConfig) -> BadRowLimit:
     return BadRowLimit(num_rows=config.max_bad_rows, rate=config.max_bad_rate)
-
-
-_MAKERS: Mapping[str, Callable[[FinetuningConfig, TaskName, HeadConfig | None], Task]] = {
-    "glue": _glue,
-    "csv": _csv,
-    "tagging": _tagging,
-    "qa": _questions,
-}

@@ -54,7 +54,7 @@ class Run:
         self.tokenizer = _find_tokenizer(config)
         self.trained = None if config.do_train else self._build(None)
         known = None if self.trained is None else {head.task: head for head in self.trained.head_configs}
-        self.tasks = make_tasks(config, known)
+        self.tasks = make_tasks(config, self.tokenizer, known)
         self._rows: dict[tuple[str, str], Rows] = {}
         self.slug = tasks_slug(task.slug for task in self.tasks)
 

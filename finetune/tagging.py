@@ -1,6 +1,6 @@
 """Features of sentences with a tag a word."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -107,15 +107,14 @@ def _window_starts(sentence_splits: np.ndarray, token_splits: np.ndarray, room: 
     return np.sort(np.array(starts, np.int64))
 
 
-def joined_windows(features: TaggingFeatures, predictions: Sequence[str]) -> dict[int, list[str]]:
-    """Returns the tags of each sentence, by its id, from those of all words of its windows.
+def joined_windows(example_ids: Sequence[int], windows: Iterable[Sequence[str]]) -> dict[int, list[str]]:
+    """Returns the tags of each sentence, by its id, from those of its windows.
 
     Args:
-        features: of the sentences.
-        predictions: W tags, in the order of the words.
+        example_ids: of the sentence of each window, in order.
+        windows: the tags of each window's words.
     """
     joined: dict[int, list[str]] = {}
-    for number, example_id in enumerate(features.example_ids.tolist()):
-        window = predictions[features.word_splits[number] : features.word_splits[number + 1]]
-        joined.setdefault(example_id, []).extend(window)
+    for example_id, tags in zip(example_ids, windows, strict=True):
+        joined.setdefault(example_id, []).extend(tags)
     return joined

@@ -11,12 +11,13 @@ import numpy as np
 
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer
+from finetune.metrics.glue import mean_loss
 from finetune.metrics.tagging import tagging_scores
 from finetune.predictions import ExamplePredictions, tag_predictions
 from finetune.reading import BadRowLimit, DataError
 from finetune.rows import Ragged, Rows
 from finetune.tagged_files import TaggedSentence, labels_of, read_tagged
-from finetune.tagging import tagging_features
+from finetune.tagging import joined_windows, tagging_features
 from finetune.task import Evaluation, Predictions, Task
 from finetune.task_names import TaskName
 
@@ -107,7 +108,8 @@ class TaggingTask(Task):
         sentences = self._sentences(split)
         predicted = [tags[sentence.example_id] for sentence in sentences]
         scores = tagging_scores([sentence.tags for sentence in sentences], predicted)
-        return Evaluation(scores, len({tag for row in predicted for tag in row}) == 1)
+        loss = mean_loss(np.stack(predictions["loss"]), rows.places["num_words"])
+        return Evaluation({**scores, "loss": loss}, len({tag for row in predicted for tag in row}) == 1)
 
     def headline(self, scores: Mapping[str, float]) -> float:
         """Returns the score that counts."""
@@ -120,11 +122,9 @@ class TaggingTask(Task):
 
     def _tags(self, rows: Rows, predictions: Predictions) -> dict[int, list[str]]:
         """Returns the tags of each sentence, whose windows are joined again, by its id."""
-        tags: dict[int, list[str]] = {}
-        columns = (rows.places["example_ids"].tolist(), predictions["classes"], rows.places["num_words"])
-        for example_id, classes, length in zip(*columns, strict=True):
-            tags.setdefault(example_id, []).extend(self.head.labels[index] for index in classes[:length])
-        return tags
+        windows = zip(predictions["classes"], rows.places["num_words"], strict=True)
+        tags = ([self.head.labels[index] for index in classes[:length]] for classes, length in windows)
+        return joined_windows(rows.places["example_ids"].tolist(), tags)
 
     def _file(self, split: str) -> pathlib.Path:
         return self._directory / f"{split}.txt"

@@ -20,6 +20,7 @@ from finetune.metrics.glue import (
     accuracy_and_macro_f1,
     headline_score,
     is_constant,
+    mean_loss,
     regression_scores,
 )
 from finetune.predictions import ExamplePredictions, class_predictions, score_predictions
@@ -96,7 +97,8 @@ class TextTask(Task):
         labels: list[Any] = [example.label for example in self._examples(split)]
         if self.head.kind == "classification":
             labels = [self.head.labels.index(label) for label in labels]
-        return Evaluation(self._metrics.scores(labels, predicted), is_constant(predicted))
+        scores = {**self._metrics.scores(labels, predicted), "loss": mean_loss(np.stack(predictions["loss"]))}
+        return Evaluation(scores, is_constant(predicted))
 
     def headline(self, scores: Mapping[str, float]) -> float:
         """Returns the score that counts."""

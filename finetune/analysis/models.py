@@ -79,7 +79,7 @@ def model_answers(
     return ModelAnswers(
         files=files,
         threshold=used,
-        metrics=scores.metrics,
+        metrics=scores.metrics | ({} if null_odds is None else squad.average_precision(gold, predictions, null_odds)),
         metrics_v1={} if has_unanswerable else squad.evaluate_v1(gold, predictions).metrics,
         answers=_judged(gold, predictions, null_odds, used),
         null_odds=[None if null_odds is None else null_odds.get(name) for name in gold],

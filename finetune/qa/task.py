@@ -16,6 +16,7 @@ from electra_span.tokenization import Tokenizer
 from finetune.features import TextFeatures
 from finetune.metrics.squad import AnswerScores
 from finetune.predictions import ExamplePredictions, answer_predictions
+from finetune.qa.answer_text import AnswerText, covered_text
 from finetune.qa.datasets import QaDataset, evaluate, file_of, read_split
 from finetune.qa.decoding import (
     Candidates,
@@ -62,6 +63,7 @@ class QuestionTask(Task):
         dataset: the format of its files and its metrics.
         directory: of the files.
         settings: how questions are read and answered.
+        answer_text: returns the text of a span.
         limit: how many questions of a file may be bad.
     """
 
@@ -73,10 +75,12 @@ class QuestionTask(Task):
         dataset: QaDataset,
         directory: str | os.PathLike[str],
         settings: QuestionSettings,
+        answer_text: AnswerText = covered_text,
         limit: BadRowLimit,
     ) -> None:
         super().__init__(name, head)
         self._dataset, self._directory, self._settings, self._limit = dataset, directory, settings, limit
+        self._answer_text = answer_text
         self.questions = functools.cache(self._read_questions)
 
     def files(self, split: str) -> Sequence[pathlib.Path]:
@@ -141,6 +145,7 @@ class QuestionTask(Task):
                 n_best_size=self._settings.n_best_size,
                 max_answer_length=self._settings.max_answer_length,
                 subtract_best=not self.head.answerable_classifier,
+                answer_text=self._answer_text,
             )
         )
 

@@ -22,7 +22,7 @@ def tokenizer():
 
 
 def _task(data_dir, name, known=None, **hparams):
-    (task,) = make_tasks(configure(data_dir, name, **hparams), known)
+    (task,) = make_tasks(configure(data_dir, name, **hparams), WordPieceTokenizer(VOCABULARY), known)
     return task
 
 
@@ -54,7 +54,7 @@ def test_perfect_predictions_have_perfect_scores(data_dir, tokenizer):
             predictions = {"logits": list(labels)}
         else:
             predictions = {"classes": [np.append(labels.row(index), 0) for index in range(len(rows))]}
-        evaluation = task.evaluate("dev", rows, predictions)
+        evaluation = task.evaluate("dev", rows, predictions | {"loss": [np.float32(0.5)] * len(rows)})
         assert evaluation.scores[metric] == pytest.approx(100)
         assert task.headline(evaluation.scores) == pytest.approx(100)
         assert not evaluation.is_constant
@@ -117,6 +117,18 @@ def test_rows_differ_where_a_setting_of_theirs_does(data_dir):
         for key, value in settings.items():
             assert _task(data_dir, name, **{key: value}).settings != before, key
         json.dumps(before)
+
+
+def test_answers_can_have_the_originals_text(data_dir, tokenizer):
+    texts = []
+    for align_answers in (False, True):
+        task = _task(data_dir, "squad", align_answers=align_answers, joint_prediction=False)
+        rows = task.make_rows("dev", tokenizer)
+        logits = list(np.eye(24)[rows.targets["start_positions"]])
+        predictions = {"start_logits": logits, "end_logits": logits, "answerable_logit": [np.float32(-5)] * len(rows)}
+        texts.append(task.of_examples("dev", rows, predictions).values)
+    assert texts[0] == texts[1]
+    assert task._answer_text.__name__ != "covered_text"
 
 
 TRAINED = HeadConfig(task="sst", kind="classification", labels=("0", "1"), classifier="dense")

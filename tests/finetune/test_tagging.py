@@ -1,6 +1,7 @@
 import json
 import pathlib
 
+import numpy as np
 import pytest
 
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer, load_with_special_tokens
@@ -102,7 +103,8 @@ def test_no_word_is_lost_where_the_original_cuts(recorded, chunks, english):
     assert [token for window in there for token in window["input_ids"][1:-1]] == whole[1:-1]
     assert features.text.lengths().tolist() == [64, 64, 6]
     assert features.first_words.tolist() == [0, 19, 38]
-    assert joined_windows(features, sentence.tags) == {3: list(sentence.tags)}
+    windows_of_tags = np.split(np.array(sentence.tags), features.word_splits[1:-1])
+    assert joined_windows(features.example_ids.tolist(), windows_of_tags) == {3: list(sentence.tags)}
 
 
 def test_words_are_tokenized_as_in_text_and_every_one_has_its_own_tag(recorded, chunks, english):
@@ -135,8 +137,9 @@ def test_windows_hold_as_many_whole_words_as_fit(tokenizer):
     assert features.labels.tolist() == [2, 3, 2, 3, 2, 0]
     assert features.is_known.tolist() == [True, True, True, True, True, False]
     assert set(features.text.segment_ids) == {0}
-    tags = ["O", "S-X", "B-X", "O", "E-X", "S-Y"]
-    assert joined_windows(features, tags) == {4: ["O", "S-X", "B-X"], 7: ["O"], 9: ["E-X", "S-Y"]}
+    tags = np.split(np.array(["O", "S-X", "B-X", "O", "E-X", "S-Y"]), features.word_splits[1:-1])
+    joined = joined_windows(features.example_ids.tolist(), tags)
+    assert joined == {4: ["O", "S-X", "B-X"], 7: ["O"], 9: ["E-X", "S-Y"]}
 
 
 @pytest.mark.parametrize("path", ["gpt2_bpe", "sentencepiece"])

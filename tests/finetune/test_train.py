@@ -57,7 +57,7 @@ def test_a_run_leaves_results_answers_and_predictions(data_dir, all_tasks):
     results = model_dir / "results"
     name = "chunk_squad_sst_sts"
     lines = (results / f"{name}_results.txt").read_text().splitlines()
-    assert f"sst: accuracy: {all_tasks.scores['sst']['accuracy']:.2f}" in lines
+    assert lines[0].startswith(f"sst: accuracy: {all_tasks.scores['sst']['accuracy']:.2f} - loss: ")
     assert json.loads((results / f"{name}_results.json").read_text())["trials"][0]["seed"] == 42
     answers = json.loads((results / f"{name}_qa" / "squad_preds.json").read_text())
     assert len(answers) == 18

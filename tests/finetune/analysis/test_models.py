@@ -29,7 +29,8 @@ def test_overall_scores_are_the_evaluator_s_exactly(tmp_path, threshold, has_nul
     null_odds = {name: row[4] for name, row in ROWS.items()} if has_null_odds else None
     used = model.threshold.value if model.threshold else 1.0
     expected = squad.evaluate_v2(gold, predictions, null_odds, used)
-    assert model.metrics == expected.metrics
+    areas = squad.average_precision(gold, predictions, null_odds) if null_odds else {}
+    assert model.metrics == {**expected.metrics, **areas}
     assert model.missing == expected.missing == ["missing"]
     table = score_table(model.answers)
     assert 100 * sum(table[:, 0].tolist()) / len(gold) == expected.metrics["exact"]
@@ -54,7 +55,7 @@ def test_real_questions_are_measured_as_the_evaluator_does(shared_data, tmp_path
     model = model_answers(questions, files, 0.25, gold_file=str(file))
     gold = {row.id: row.gold_texts for row in questions}
     expected = squad.evaluate_v2(gold, predictions, null_odds, 0.25)
-    assert model.metrics == expected.metrics
+    assert expected.metrics.items() <= model.metrics.items()
     assert set(model.missing) == {questions[7].id, questions[9].id}
     table = score_table(model.answers)
     for place, name in enumerate(("exact", "f1")):
