@@ -11,12 +11,7 @@ from finetune.config import FinetuningConfig
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command, with the original's flags."""
     parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--data-dir", required=True, help="folder of finetuning_data/ and models/")
-    parser.add_argument(
-        "--model-name", required=True, help="name of the model; its folder is DATA_DIR/models/MODEL_NAME"
-    )
-    parser.add_argument("--hparams", default="{}", help="JSON object of hparams, or the path of a .json file")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="hparams too; they win over --hparams")
+    command_line.add_run_flags(parser, data_dir_help="folder of finetuning_data/ and models/")
     return parser
 
 

@@ -13,10 +13,7 @@ from pretrain.recipes import PRESETS
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command, with the original's flags."""
     parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--data-dir", required=True, help="folder of vocab.txt, pretrain_tfrecords/ and models/")
-    parser.add_argument("--model-name", required=True, help="name of the run; its folder is DATA_DIR/models/MODEL_NAME")
-    parser.add_argument("--hparams", default="{}", help="JSON object of hparams, or the path of a .json file")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="hparams too; they win over --hparams")
+    command_line.add_run_flags(parser, data_dir_help="folder of vocab.txt, pretrain_tfrecords/ and models/")
     return parser
 
 

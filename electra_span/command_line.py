@@ -43,6 +43,14 @@ def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[],
         sys.exit(130)
 
 
+def add_run_flags(parser: argparse.ArgumentParser, *, data_dir_help: str) -> None:
+    """Adds the flags of the run commands, which are the original's, and words that are hparams as well."""
+    parser.add_argument("--data-dir", required=True, help=data_dir_help)
+    parser.add_argument("--model-name", required=True, help="name of the model, in DATA_DIR/models/MODEL_NAME")
+    parser.add_argument("--hparams", default="{}", help="JSON object of hparams, or the path of a .json file")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="hparams too; they win over --hparams")
+
+
 def add_switch(
     parser: argparse.ArgumentParser, flag: str, default: bool, meaning: str, opposite: str | None = None
 ) -> None:

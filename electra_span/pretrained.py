@@ -133,8 +133,8 @@ def _check_source(directory: pathlib.Path, architecture: Architecture, heads: Se
         )
     if heads is None and not architecture.heads:
         raise PublishedModelError(
-            f"{directory}: has no heads for tasks, being an {architecture.model_class.__name__}. Train some on it first, "
-            "or say which to make"
+            f"{directory}: has no heads for tasks, being an {architecture.model_class.__name__}. Train some on it "
+            "first, or say which to make"
         )
 
 
