@@ -81,10 +81,10 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
     if issubclass(architecture.model_class, ElectraEncoder):
         raise PublishedModelError(f"{directory}: is an encoder without a head. Make it one with load_task_model")
     tensors = read_tensors(directory / WEIGHTS_FILE, architecture)
-    model = _make(architecture, dtype)
+    model = make_model(architecture, dtype)
     for variable in model.variables:
         variable.assign(tensors[relative_path(variable)])
-    model.tokenizer = _read_tokenizer(directory, architecture.config)
+    model.tokenizer = read_tokenizer(directory, architecture.config)
     return model
 
 
@@ -120,7 +120,7 @@ def load_task_model(
     for variable in model.variables:
         if relative_path(variable) in tensors:
             variable.assign(tensors[relative_path(variable)])
-    model.tokenizer = _read_tokenizer(directory, config)
+    model.tokenizer = read_tokenizer(directory, config)
     return model
 
 
@@ -138,8 +138,13 @@ def _check_source(directory: pathlib.Path, architecture: Architecture, heads: Se
         )
 
 
-def _make(architecture: Architecture, dtype: str) -> Model:
-    """Returns an untrained model."""
+def make_model(architecture: Architecture, dtype: str) -> Model:
+    """Returns an untrained model.
+
+    Args:
+        architecture: of the model; not of an encoder alone.
+        dtype: a Keras dtype policy.
+    """
     model_class, config, max_span_length, heads = architecture
     build_encoder = functools.partial(ElectraEncoder, dtype=dtype)
     if issubclass(model_class, TwoTowerGenerator):
@@ -171,7 +176,7 @@ def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
     partial.rmdir()
 
 
-def _read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer | None:
+def read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer | None:
     """Returns the tokenizer of a published folder, None where it has none."""
     if not any((directory / name).exists() for name in _VOCABULARIES):
         return None
