@@ -1,0 +1,203 @@
+"""The models in a source: its halves, discriminator and generator, or the one model that it is."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from electra_span.config import EncoderConfig
+from electra_span.convert.names import WORD_EMBEDDINGS, Model, ModelClass, expected_names, names_of, relative_path
+from electra_span.convert.naming import Name
+from electra_span.convert.sizes import Located, check_variables, read_sizes
+from electra_span.convert.tf1 import ConversionError
+from electra_span.convert.weights import Weights
+from electra_span.encoder import ElectraEncoder
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
+from electra_span.pretrained import make_model
+from electra_span.published_config import CONFIG_FILE, Architecture, read_config
+
+PARTS = ("discriminator", "generator")
+CONFIG_OF_PART = {"discriminator": CONFIG_FILE, "generator": "generator_config.json"}  # beside a TF1 checkpoint
+
+_HEADS: Mapping[str, tuple[str, ModelClass]] = {
+    "discriminator_predictions": ("discriminator", ElectraDiscriminator),
+    "generator_predictions": ("generator", ElectraGenerator),
+    "cloze_predictions": ("generator", TwoTowerGenerator),
+}
+_OPTIMIZER = ("/adam_m", "/adam_v")
+_FEW = 5
+_GLOBAL_STEP = "global_step"
+_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")  # of older transformers: 0, 1, 2 ...
+_OUTPUT_TABLE = "generator_lm_head.weight"  # tied to the words' vectors, and written by some
+
+
+class Half(NamedTuple):
+    """A model in its source.
+
+    Attributes:
+        part: "discriminator" or "generator"; "model" for one with heads for tasks.
+        architecture: what it is.
+        located: where its variables are.
+        folder: where its tokenizer's files are, if anywhere.
+    """
+
+    part: str
+    architecture: Architecture
+    located: Located
+    folder: pathlib.Path
+
+
+class Unused(NamedTuple):
+    """The tensors of a source that no model takes: known ones that say nothing about it, and unknown ones."""
+
+    known: list[str]
+    unknown: list[str]
+
+
+def tf1_halves(weights: Weights, num_attention_heads: Mapping[str, int | None]) -> list[Half]:
+    """Returns the halves that a TF1 checkpoint of pretraining holds.
+
+    Args:
+        weights: its variables.
+        num_attention_heads: by part; None for those of the config.json beside the checkpoint, or heads of 64.
+
+    Raises:
+        ConversionError: it holds neither, or variables are missing or do not fit together.
+    """
+    tops = {name.split("/")[0] for name in weights.shapes}
+    found = [kind for head, kind in _HEADS.items() if head in tops]
+    if not found:
+        other = "heads for tasks" if "task_specific" in tops else f"{sorted(tops)[:_FEW]}"
+        raise ConversionError(
+            f"{weights.path}: holds no discriminator and no generator of ELECTRA, but {other}. "
+            "Take the checkpoint of pretraining"
+        )
+    halves = []
+    for part, model_class in found:
+        names = _Tf1Names(weights, part)
+        located = Located(weights, model_class, names)
+        is_shared = names.is_of_discriminator and model_class is not TwoTowerGenerator
+        source = "discriminator" if len(found) == 1 or is_shared else part
+        file = weights.path.parent / CONFIG_OF_PART[source]
+        published = _read_settings(file) if file.exists() else {}
+        heads = num_attention_heads[part] or num_attention_heads[source]
+        halves.append(_checked(part, located, read_sizes(located, published, heads), weights.path.parent))
+    return halves
+
+
+def hugging_face_half(weights: Weights, folder: pathlib.Path, num_attention_heads: Mapping[str, int | None]) -> Half:
+    """Returns the model of a Hugging Face folder; see `tf1_halves`.
+
+    Raises:
+        ConversionError, PublishedModelError: it is none that is known, or weights are missing or do not fit together.
+    """
+    described = None
+    published: Mapping[str, Any] = {}
+    if (folder / CONFIG_FILE).exists():
+        published, described = _read_settings(folder / CONFIG_FILE), read_config(folder / CONFIG_FILE)
+    model_class = described.model_class if described else _class_of(weights)
+    if issubclass(model_class, ElectraEncoder):
+        raise ConversionError(f"{folder}: is an encoder without a head, of which no form here is made")
+    part = next((part for part, kind in _HEADS.values() if issubclass(model_class, kind)), "model")
+    located = Located(weights, model_class, lambda name: (name.hugging_face,))
+    heads = num_attention_heads["discriminator" if part == "model" else part]
+    return _checked(part, located, read_sizes(located, published, heads), folder, described)
+
+
+def build(half: Half) -> Model:
+    """Returns the model of a half with its weights."""
+    model = make_model(half.architecture, "float32")
+    names = {name.ours: name for name in names_of(model)}
+    weights, _, locate = half.located
+    for variable in model.variables:
+        name = names[relative_path(variable)]
+        value = np.concatenate([weights.read(part) for part in locate(name)], axis=-1)
+        variable.assign(value.T if name.is_transposed and not weights.is_tf1 else value)
+    return model
+
+
+def unused_tensors(weights: Weights, halves: Sequence[Half]) -> Unused:
+    """Returns which tensors of a source none of its halves takes.
+
+    Raises:
+        ConversionError: the source has an output table that is not the words' vectors, which ELECTRA's is.
+    """
+    used = {
+        part for half in halves for name in expected_names(*half.architecture) for part in half.located.locate(name)
+    }
+    unused = sorted(set(weights.shapes) - used)
+    known = [name for name in unused if _is_known(name, weights)]
+    return Unused(known, [name for name in unused if name not in known])
+
+
+class _Tf1Names:
+    """Finds the variables of a half in a TF1 checkpoint, where the generator shares what it has not of its own."""
+
+    def __init__(self, weights: Weights, part: str) -> None:
+        def scope(kind: str) -> str:
+            has_own = any(name.startswith(f"generator/{kind}/") for name in weights.shapes)
+            return "generator" if part == "generator" and has_own else "electra"
+
+        self._scopes = {"embeddings": scope("embeddings"), "encoder": scope("encoder")}
+        self._scopes["embeddings_project"] = self._scopes["encoder"]
+        self.is_of_discriminator = self._scopes["encoder"] == "electra"
+
+    def __call__(self, name: Name) -> tuple[str, ...]:
+        scope = self._scopes.get(name.tf1.split("/")[0])
+        return tuple(part if scope is None else f"{scope}/{part}" for part in name.tf1.split())
+
+
+def _checked(
+    part: str,
+    located: Located,
+    config: EncoderConfig,
+    folder: pathlib.Path,
+    described: Architecture | None = None,
+) -> Half:
+    """Returns a half whose variables are all there, of the shapes that its sizes ask for."""
+    heads = described.heads if described else ()
+    architecture = Architecture(located.model_class, config, _max_span_length(located, config), heads)
+    check_variables(located, list(expected_names(*architecture)))
+    return Half(part, architecture, located, folder)
+
+
+def _max_span_length(located: Located, config: EncoderConfig) -> int:
+    """Returns the rows of the table of positions that a span head has; 0 where there is none."""
+    for name in expected_names(located.model_class, config, 1):
+        if name.ours.endswith("span_predictions/boundary/position_embeddings"):
+            (found,) = located.locate(name)
+            return next(iter(located.weights.shapes.get(found, ())), 0)
+    return 0
+
+
+def _class_of(weights: Weights) -> ModelClass:
+    """Returns what a Hugging Face model without a config.json is, by the name of its head."""
+    tops = {name.split(".")[0] for name in weights.shapes}
+    found = [model_class for head, (_, model_class) in _HEADS.items() if head in tops]
+    if len(found) != 1:
+        raise ConversionError(f"{weights.path}: no head tells what model it is; put its {CONFIG_FILE} beside it")
+    return found[0]
+
+
+def _is_known(name: str, weights: Weights) -> bool:
+    """Whether a tensor that no model takes is one that says nothing more about it."""
+    if weights.is_tf1:
+        return name == _GLOBAL_STEP or name.endswith(_OPTIMIZER)
+    if name == _OUTPUT_TABLE:
+        if not np.array_equal(weights.read(name), weights.read(WORD_EMBEDDINGS)):
+            raise ConversionError(f"{weights.path}: {name} must equal {WORD_EMBEDDINGS}, which ELECTRA ties it to")
+        return True
+    return name == WORD_EMBEDDINGS or name.endswith(_BUFFERS)
+
+
+def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
+    """Returns the object in a config.json."""
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConversionError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ConversionError(f"{path}: must hold an object. Received: {type(settings).__name__}")
+    return settings

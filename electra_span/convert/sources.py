@@ -1,0 +1,124 @@
+"""Recognising what someone has: an official TF1 checkpoint, a Hugging Face folder, or models of ours."""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from electra_span.convert.halves import PARTS, Half, Unused, hugging_face_half, tf1_halves, unused_tensors
+from electra_span.convert.tf1 import ConversionError
+from electra_span.convert.weights import PICKLE_FILE, SHARD_INDEX, open_hugging_face, open_tf1
+from electra_span.published_config import CONFIG_FILE
+from electra_span.published_weights import WEIGHTS_FILE
+
+_INDEX = ".index"
+_WEIGHT_FILES = (WEIGHTS_FILE, SHARD_INDEX, PICKLE_FILE)
+_MAC = "__MACOSX"  # what its zips hold beside
+_DEEPEST = 3
+
+
+class Source(NamedTuple):
+    """What was recognised.
+
+    Attributes:
+        kind: in words.
+        halves: one or two.
+        unused: what they do not take.
+    """
+
+    kind: str
+    halves: list[Half]
+    unused: Unused
+
+
+def read_source(path: pathlib.Path, num_attention_heads: Mapping[str, int | None]) -> Source:
+    """Returns the models at a path, checked but not yet read.
+
+    Args:
+        path: a folder, or the path of a TF1 checkpoint before ".index".
+        num_attention_heads: by part, "discriminator" and "generator"; None for what config.json says, or heads of 64.
+
+    Raises:
+        UserError: it holds none of the forms that are known, or one that does not fit together.
+    """
+    if not path.is_dir():
+        return _of_tf1(_prefix(path), num_attention_heads)
+    for _ in range(_DEEPEST):
+        if _recognise(path) is not None:
+            break
+        folders = [each for each in path.iterdir() if each.is_dir() and each.name != _MAC]
+        if len(folders) != 1:
+            break
+        path = folders[0]  # as zips have it
+    reader = _recognise(path)
+    if reader is None:
+        raise ConversionError(f"{path}: {_nothing_known(path)}")
+    return reader(path, num_attention_heads)
+
+
+def _recognise(folder: pathlib.Path) -> Callable[[pathlib.Path, Mapping[str, int | None]], Source] | None:
+    """Returns what reads a folder; None where its files are of no form that is known."""
+    if any(folder.glob(f"*{_INDEX}")):
+        return lambda folder, heads: _of_tf1(_only_checkpoint(folder), heads)
+    if any((folder / name).exists() for name in _WEIGHT_FILES):
+        return _of_one_model
+    is_model = [any((folder / part / name).exists() for name in (*_WEIGHT_FILES, CONFIG_FILE)) for part in PARTS]
+    return _of_pair if any(is_model) else None
+
+
+def _of_tf1(prefix: pathlib.Path, heads: Mapping[str, int | None]) -> Source:
+    weights = open_tf1(prefix)
+    halves = tf1_halves(weights, heads)
+    return Source(f"the TensorFlow checkpoint {prefix.name}", halves, unused_tensors(weights, halves))
+
+
+def _of_hugging_face(folder: pathlib.Path, heads: Mapping[str, int | None]) -> Source:
+    weights = open_hugging_face(folder)
+    half = hugging_face_half(weights, folder, heads)
+    return Source(f"a published model, {weights.path.name}", [half], unused_tensors(weights, [half]))
+
+
+def _of_one_model(folder: pathlib.Path, heads: Mapping[str, int | None]) -> Source:
+    return _of_hugging_face(folder, {**heads, "generator": heads["generator"] or heads["discriminator"]})
+
+
+def _of_pair(folder: pathlib.Path, heads: Mapping[str, int | None]) -> Source:
+    sources = [_of_hugging_face(folder / part, heads) for part in PARTS if (folder / part).is_dir()]
+    halves = [half for source in sources for half in source.halves]
+    parts = [half.part for half in halves]
+    if len(set(parts)) < len(parts):
+        raise ConversionError(f"{folder}: must hold one discriminator and one generator. Received: {', '.join(parts)}")
+    known, unknown = (
+        [f"{half.part}: {name}" for half, source in zip(halves, sources, strict=True) for name in source.unused[kind]]
+        for kind in range(2)
+    )
+    return Source("published models, " + " and ".join(parts), halves, Unused(known, unknown))
+
+
+def _prefix(path: pathlib.Path) -> pathlib.Path:
+    """Returns the path of a TF1 checkpoint before ".index", which may be given with it."""
+    prefix = path.with_name(path.name.removesuffix(_INDEX))
+    if not prefix.with_name(prefix.name + _INDEX).is_file():
+        rule = "is no folder, no zip, and no checkpoint's path before .index"
+        if path.is_file():
+            rule = "is none of the files that are read here; a pickle, as .bin, .pt and .pkl are, may run anything"
+        raise ConversionError(f"{path}: {rule if path.exists() or path.parent.exists() else 'no such file'}")
+    return prefix
+
+
+def _only_checkpoint(folder: pathlib.Path) -> pathlib.Path:
+    """Returns the path of the one checkpoint in a folder, before ".index"."""
+    prefixes = sorted(file.with_name(file.name.removesuffix(_INDEX)) for file in folder.glob(f"*{_INDEX}"))
+    if len(prefixes) > 1:
+        names = ", ".join(prefix.name for prefix in prefixes)
+        raise ConversionError(f"{folder}: has several checkpoints, {names}; give the path of one of them")
+    return prefixes[0]
+
+
+def _nothing_known(folder: pathlib.Path) -> str:
+    """Returns what to say of a folder whose files are of no form that is known."""
+    names = sorted(file.name for file in folder.iterdir())
+    pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt"))]
+    if pickles:
+        return f"has {pickles[0]}, which may be a pickle and run anything when read; only {PICKLE_FILE} is, by torch"
+    wanted = f"a TensorFlow checkpoint (*{_INDEX}), {', '.join(_WEIGHT_FILES)}, or folders {' and '.join(PARTS)}"
+    return f"must have {wanted}. Received: {', '.join(names[:10]) or 'nothing'}"

@@ -1,0 +1,179 @@
+"""Conversions of whole checkpoints: what goes in comes out, bit for bit."""
+
+import json
+import pathlib
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from safetensors.numpy import load_file
+
+from electra_span.config import UserError
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
+from electra_span.pretrained import load_pretrained
+from tests.converted import convert, split_model
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c"]
+VARIANTS = ("small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm", "electric")
+DISCRIMINATOR, GENERATOR = "discriminator", "generator"
+
+
+def heads_of(golden, variant) -> list[str]:
+    heads = json.loads((golden / "tf1" / variant / "meta.json").read_text())["bert_config"]["num_attention_heads"]
+    return ["--num-attention-heads", str(heads)]
+
+
+def variables(prefix) -> dict[str, np.ndarray]:
+    reader = tf.train.load_checkpoint(str(prefix))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def assert_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert ours[name].dtype == value.dtype
+        np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_recorded_checkpoint_comes_back_bit_for_bit(golden, variant, tmp_path, capsys):
+    convert(golden / "tf1" / variant, tmp_path / "published", *heads_of(golden, variant))
+    printed, num_halves = capsys.readouterr().out, 1 if variant in ("uniform", "mlm") else 2
+    assert printed.count("logits differ from the source's by at most 0\n") == num_halves
+    assert "left out" not in printed
+    convert(tmp_path / "published", tmp_path / "tf1", "--to", "tf1")
+    assert capsys.readouterr().out.count("by at most 0\n") == num_halves
+    assert_equal(variables(tmp_path / "tf1/model.ckpt"), variables(golden / "tf1" / variant / "model.ckpt"))
+    convert(tmp_path / "tf1", tmp_path / "again")  # heads by the config.json beside it
+    for file in (tmp_path / "published").rglob("*.*"):
+        again = tmp_path / "again" / file.relative_to(tmp_path / "published")
+        assert again.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("variant", "kinds"),
+    [
+        ("small", {DISCRIMINATOR: ElectraDiscriminator, GENERATOR: ElectraGenerator}),
+        ("electric", {DISCRIMINATOR: ElectraDiscriminator, GENERATOR: TwoTowerGenerator}),
+        ("uniform", {"": ElectraDiscriminator}),
+        ("mlm", {"": ElectraGenerator}),
+    ],
+)
+def test_each_half_that_a_checkpoint_holds_is_published(golden, variant, kinds, tmp_path):
+    convert(golden / "tf1" / variant, tmp_path / "out", *heads_of(golden, variant))
+    for part, kind in kinds.items():
+        assert isinstance(load_pretrained(tmp_path / "out" / part), kind)
+    assert {file.parent for file in (tmp_path / "out").rglob("config.json")} == {
+        tmp_path / "out" / part for part in kinds
+    }
+
+
+def test_published_halves_give_the_originals_recorded_logits(golden, tmp_path):
+    convert(golden / "tf1/small", tmp_path / "out", *heads_of(golden, "small"))
+    recorded = np.load(golden / "tf1/small/io.npz")
+    rest = {"input_mask": recorded["in/input_mask"], "segment_ids": recorded["in/segment_ids"]}
+    discriminator = load_pretrained(tmp_path / "out/discriminator")
+    logits = discriminator(input_ids=recorded["fake/updated_input_ids"], **rest)
+    np.testing.assert_allclose(logits, recorded["disc/logits"], atol=2e-5)
+    generator = load_pretrained(tmp_path / "out/generator")
+    logits = generator(input_ids=recorded["masked/input_ids"], positions=recorded["masked/masked_lm_positions"], **rest)
+    np.testing.assert_allclose(logits, recorded["mlm/logits"], atol=2e-5)
+
+
+def test_optimizer_is_left_out_and_said_to_be(golden, tmp_path, capsys):
+    convert(golden / "tf1/train_steps/after6.ckpt", tmp_path / "out")
+    names = variables(golden / "tf1/train_steps/after6.ckpt")
+    slots = [name for name in names if name.endswith(("/adam_m", "/adam_v"))]
+    assert f"(optimizer, step, copies): {len(slots) + 1}," in capsys.readouterr().out
+
+
+def test_unknown_variables_are_listed_and_missing_ones_refused(golden, tmp_path, capsys):
+    whole = variables(golden / "tf1/small_pp/model.ckpt")
+    write_checkpoint(tmp_path / "more/m.ckpt", {**whole, "electra/pooler/kernel": np.ones(3, np.float32)})
+    convert(tmp_path / "more", tmp_path / "out", "--num-attention-heads", "2")
+    assert "left out, unknown: electra/pooler/kernel\n" in capsys.readouterr().out
+    gone = ("generator/encoder/layer_1/output/dense/bias", "electra/encoder/layer_1/attention/self/query/kernel")
+    write_checkpoint(tmp_path / "less/m.ckpt", {name: value for name, value in whole.items() if name != gone[0]})
+    with pytest.raises(UserError, match=f"lacks {gone[0]}"):
+        convert(tmp_path / "less", tmp_path / "out2")
+    write_checkpoint(tmp_path / "last/m.ckpt", {name: value for name, value in whole.items() if name != gone[1]})
+    with pytest.raises(UserError, match=f"lacks {gone[1]}"):
+        convert(tmp_path / "last", tmp_path / "out3")
+
+
+def write_checkpoint(prefix, tensors) -> None:
+    prefix.parent.mkdir()
+    names = list(tensors)
+    values = [tf.constant(tensors[name]) for name in names]
+    tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
+
+
+@pytest.mark.parametrize("model", ["proj/discriminator", "proj/generator", "seqcls", "seqreg", "qa", "tokcls"])
+def test_hugging_face_model_comes_back_bit_for_bit(golden, model, tmp_path, capsys):
+    source = golden / "hf" / model
+    convert(source, tmp_path / "tf1", "--to", "tf1")
+    assert "logits differ from the source's by at most 0\n" in capsys.readouterr().out
+    convert(source, tmp_path / "published")
+    assert "logits differ from the source's by at most 0\n" in capsys.readouterr().out
+    assert_equal(load_file(tmp_path / "published/model.safetensors"), load_file(source / "model.safetensors"))
+    if model.startswith("proj"):
+        convert(tmp_path / "tf1", tmp_path / "back")
+        assert_equal(load_file(tmp_path / "back/model.safetensors"), load_file(source / "model.safetensors"))
+
+
+def test_two_hugging_face_models_go_into_one_checkpoint_and_come_back(golden, tmp_path):
+    convert(golden / "hf/proj", tmp_path / "tf1", "--to", "tf1")
+    assert "generator/embeddings/word_embeddings" in variables(tmp_path / "tf1/model.ckpt")  # they differ
+    convert(tmp_path / "tf1", tmp_path / "back")
+    for part in (DISCRIMINATOR, GENERATOR):
+        ours, theirs = (
+            load_file(path / part / "model.safetensors") for path in (tmp_path / "back", golden / "hf/proj")
+        )
+        assert_equal(ours, theirs)
+
+
+def test_model_in_several_files_is_read(golden, tmp_path):
+    source = golden / "hf/proj/generator"
+    split_model(source, tmp_path / "shards")
+    convert(tmp_path / "shards", tmp_path / "out")
+    assert_equal(load_file(tmp_path / "out/model.safetensors"), load_file(source / "model.safetensors"))
+
+
+def zipped(folder, path, *, inside="electra_small") -> pathlib.Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.glob("*")):
+            if not file.name.endswith((".npz", ".json")):
+                archive.write(file, f"{inside}/{file.name}")
+    return path
+
+
+def test_zip_as_released_is_unpacked_beside_the_target_and_removed(golden, tmp_path):
+    folder = tmp_path / "release"
+    shutil.copytree(golden / "tf1/small", folder)
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    zipped(folder, tmp_path / "electra_small.zip")
+    (tmp_path / "there").mkdir()
+    convert(tmp_path / "electra_small.zip", tmp_path / "there/out", "--num-attention-heads", "4")
+    assert [file.name for file in (tmp_path / "there").iterdir()] == ["out"]
+    for part in (DISCRIMINATOR, GENERATOR):
+        assert load_pretrained(tmp_path / "there/out" / part).tokenizer.vocab_size == len(WORDS)
+
+
+def test_vocabulary_that_is_named_is_published(golden, tmp_path):
+    vocabulary = tmp_path / "words.txt"
+    vocabulary.write_text("\n".join(WORDS) + "\n")
+    convert(golden / "tf1/uniform", tmp_path / "out", "--num-attention-heads", "2", "--vocab-file", vocabulary)
+    assert load_pretrained(tmp_path / "out").tokenizer.encode(["A bc"]) == [[5, 6, 7]]
+    vocabulary.write_text("\n".join([*WORDS, *(f"w{number}" for number in range(300))]))
+    with pytest.raises(UserError, match="at most the model's 300 tokens"):
+        convert(golden / "tf1/uniform", tmp_path / "out2", "--vocab-file", vocabulary)
+
+
+def test_sizes_are_read_from_the_weights_without_a_config(golden, tmp_path):
+    expected, model = load_pretrained(golden / "hf/proj/generator").config, tmp_path / "model"
+    model.mkdir()
+    shutil.copy(golden / "hf/proj/generator/model.safetensors", model)
+    convert(model, tmp_path / "out", "--num-attention-heads", "2")
+    assert load_pretrained(tmp_path / "out").config == expected
