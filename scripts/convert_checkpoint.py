@@ -154,13 +154,13 @@ def _read_tokenizer(half: "Half", arguments: argparse.Namespace) -> "Tokenizer |
     from electra_span.tokenization import load_tokenizer
 
     config = half.architecture.config
-    if arguments.vocab_file is None and not half.located.weights.is_tf1:
+    has_settings = not half.located.weights.is_tf1 or (half.folder / "tokenizer_config.json").exists()
+    if arguments.vocab_file is None and has_settings:
         return read_tokenizer(half.folder, config)
-    file = half.folder / "vocab.txt" if arguments.vocab_file is None else pathlib.Path(arguments.vocab_file)
+    file = pathlib.Path(arguments.vocab_file or half.folder / "vocab.txt")
     if arguments.vocab_file is None and not file.exists():
         return None
-    has_settings = arguments.vocab_file is None and (half.folder / "tokenizer_config.json").exists()
-    tokenizer = load_tokenizer(half.folder if has_settings else file, do_lower_case=arguments.do_lower_case)
+    tokenizer = load_tokenizer(file, do_lower_case=arguments.do_lower_case)
     if tokenizer.vocab_size > config.vocab_size:
         raise UserError(
             f"{file}: must have at most the model's {config.vocab_size} tokens. Received: {tokenizer.vocab_size}"

@@ -158,7 +158,13 @@ def _checked(
 ) -> Half:
     """Returns a half whose variables are all there, of the shapes that its sizes ask for."""
     heads = described.heads if described else ()
-    architecture = Architecture(located.model_class, config, _max_span_length(located, config), heads)
+    max_span_length = _max_span_length(located, config)
+    if described and described.max_span_length != max_span_length:
+        raise ConversionError(
+            f"{located.weights.path}: has a max_span_length of {max_span_length} by the shapes of its weights, but its "
+            f"config.json says {described.max_span_length}"
+        )
+    architecture = Architecture(located.model_class, config, max_span_length, heads)
     check_variables(located, list(expected_names(*architecture)))
     return Half(part, architecture, located, folder)
 

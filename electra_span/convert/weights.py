@@ -52,6 +52,8 @@ def open_tf1(prefix: pathlib.Path) -> Weights:
             f"{prefix}: is the state of a training run, optimizer and all; take the folder of the model it published"
         )
     dtypes = reader.get_variable_to_dtype_map()
+    if any(size < 0 for shape in shapes.values() for size in shape):
+        raise ConversionError(f"{prefix}: its index has variables of negative sizes")
     claimed = sum(math.prod(shape) * dtypes[name].size for name, shape in shapes.items() if dtypes[name] != tf.string)
     held = sum(file.stat().st_size for file in prefix.parent.glob(f"{prefix.name}.data-*"))
     if claimed > held:
@@ -59,7 +61,7 @@ def open_tf1(prefix: pathlib.Path) -> Weights:
 
     def read(name: str) -> np.ndarray:
         try:
-            return np.asarray(reader.get_tensor(name))
+            return _float32(reader.get_tensor(name))
         except (tf.errors.OpError, ValueError) as error:
             raise ConversionError(f"{prefix}: cannot read {name}: {error}") from error
 
@@ -82,6 +84,14 @@ def open_hugging_face(folder: pathlib.Path) -> Weights:
     raise ConversionError(f"{folder}: has no {WEIGHTS_FILE}, {SHARD_INDEX} or {PICKLE_FILE}")
 
 
+def _float32(value: Any) -> np.ndarray:
+    """Returns a tensor's values as float32; raises ValueError where they are no numbers of floating point."""
+    value = np.asarray(value)
+    if not tf.as_dtype(value.dtype).is_floating:  # quantized weights are not their values
+        raise ValueError(f"must be of floating point. Received: {value.dtype}")
+    return value.astype(np.float32)
+
+
 def _of_files(path: pathlib.Path, file_of: Mapping[str, pathlib.Path]) -> Weights:
     """Returns tensors of safetensors files, from the file of each name."""
     held = {file: _safetensors_shapes(file) for file in sorted(set(file_of.values()))}
@@ -93,8 +103,11 @@ def _of_files(path: pathlib.Path, file_of: Mapping[str, pathlib.Path]) -> Weight
         raise ConversionError(f"{path}: does not say where {min(inside - set(file_of))} is, which a file holds")
 
     def read(name: str) -> np.ndarray:
-        with safe_open(file_of[name], framework="numpy") as tensors:
-            return np.asarray(tensors.get_tensor(name)).astype(np.float32)
+        try:
+            with safe_open(file_of[name], framework="numpy") as tensors:
+                return _float32(tensors.get_tensor(name))
+        except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
+            raise ConversionError(f"{file_of[name]}: cannot read {name}: {error}") from error
 
     return Weights(path, {name: held[file][name] for name, file in file_of.items()}, read)
 
@@ -141,4 +154,11 @@ def _of_pickle(path: pathlib.Path) -> Weights:
     if strange:
         raise ConversionError(f"{path}: holds what is no tensor: {strange[0]}")
     shapes = {name: tuple(value.shape) for name, value in state.items()}
-    return Weights(path, shapes, lambda name: np.asarray(state[name].float().numpy()))
+
+    def read(name: str) -> np.ndarray:
+        value = state[name]
+        if not value.is_floating_point():
+            raise ConversionError(f"{path}: cannot read {name}: must be of floating point. Received: {value.dtype}")
+        return np.asarray(value.float().numpy())
+
+    return Weights(path, shapes, read)

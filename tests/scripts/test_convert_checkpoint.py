@@ -1,5 +1,6 @@
 """Conversions of whole checkpoints: what goes in comes out, bit for bit."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -8,12 +9,15 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from electra_span.config import UserError
+from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
-from electra_span.pretrained import load_pretrained
+from electra_span.pretrained import load_pretrained, save_pretrained
+from electra_span.tokenization import load_tokenizer
 from tests.converted import convert, split_model
+from tests.tiny_models import TINY, randomize
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c"]
 VARIANTS = ("small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm", "electric")
@@ -177,3 +181,40 @@ def test_sizes_are_read_from_the_weights_without_a_config(golden, tmp_path):
     shutil.copy(golden / "hf/proj/generator/model.safetensors", model)
     convert(model, tmp_path / "out", "--num-attention-heads", "2")
     assert load_pretrained(tmp_path / "out").config == expected
+
+
+@pytest.mark.parametrize("kind", [ElectraDiscriminator, ElectraGenerator])
+def test_models_of_ours_keep_span_heads_and_compositional_words(kind, tmp_path):
+    config = dataclasses.replace(TINY, embedding_type="compositional", compositional_operation="concat")
+    model = kind(ElectraEncoder(config, name="any"), max_span_length=3)
+    randomize(model)
+    (tmp_path / "words.txt").write_text("\n".join(WORDS) + "\n")
+    tokenizer = load_tokenizer(tmp_path / "words.txt", do_lower_case=False)
+    save_pretrained(model, tokenizer, tmp_path / "ours")
+    convert(tmp_path / "ours", tmp_path / "tf1", "--to", "tf1")
+    convert(tmp_path / "tf1", tmp_path / "back")
+    assert_equal(load_file(tmp_path / "back/model.safetensors"), load_file(tmp_path / "ours/model.safetensors"))
+    back = load_pretrained(tmp_path / "back")
+    assert (back.config, back.max_span_length) == (config, 3)
+    assert back.tokenizer.encode(["A a"]) == [[1, 5]]  # still cased
+
+
+def test_numbers_of_heads_can_be_said(golden, tmp_path):
+    convert(golden / "tf1/small_pp", tmp_path / "a", "--num-attention-heads", 2, "--generator-num-attention-heads", 4)
+    assert load_pretrained(tmp_path / "a/discriminator").config.num_attention_heads == 2
+    assert load_pretrained(tmp_path / "a/generator").config.num_attention_heads == 4
+    convert(golden / "tf1/tied", tmp_path / "b", "--num-attention-heads", 2)
+    assert load_pretrained(tmp_path / "b/generator").config.num_attention_heads == 2  # the same network
+    with pytest.raises(UserError, match="hidden_size must be a multiple of num_attention_heads"):
+        convert(golden / "tf1/tied", tmp_path / "c", "--num-attention-heads", 3)
+
+
+def test_half_precision_is_read_as_the_numbers_it_holds(golden, tmp_path):
+    (tmp_path / "half").mkdir()
+    shutil.copy(golden / "hf/proj/generator/config.json", tmp_path / "half")
+    tensors = load_file(golden / "hf/proj/generator/model.safetensors")
+    halves = {name: value.astype(tf.bfloat16.as_numpy_dtype) for name, value in tensors.items()}
+    save_file(halves, tmp_path / "half/model.safetensors")
+    convert(tmp_path / "half", tmp_path / "out")
+    expected = {name: value.astype(np.float32) for name, value in halves.items()}
+    assert_equal(load_file(tmp_path / "out/model.safetensors"), expected)

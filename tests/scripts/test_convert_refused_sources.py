@@ -1,5 +1,6 @@
 """Sources that are broken, or made to do harm: refused in one line, with nothing run and nothing written."""
 
+import importlib.machinery
 import json
 import os
 import pathlib
@@ -9,6 +10,7 @@ import stat
 import struct
 import subprocess
 import sys
+import types
 import zipfile
 
 import numpy as np
@@ -155,6 +157,79 @@ def test_pickle_is_refused_and_not_run(model, name, message, tmp_path):
     with pytest.raises(UserError, match="may run anything"):
         convert(model / name, tmp_path / "out")
     assert not (tmp_path / "was here").exists()
+
+
+class FakeTensor:
+    """As much of a torch tensor as is asked of one."""
+
+    def __init__(self, value) -> None:
+        self.value, self.shape, self.dtype = value, value.shape, value.dtype
+
+    def is_floating_point(self) -> bool:
+        return self.dtype == np.float32
+
+    def float(self) -> "FakeTensor":
+        return self
+
+    def numpy(self) -> np.ndarray:
+        return self.value
+
+
+@pytest.fixture
+def torch(monkeypatch):
+    """A module that stands for torch, which refuses to load anything unsafely."""
+    module = types.ModuleType("torch")
+    module.__spec__ = importlib.machinery.ModuleSpec("torch", None)
+    module.Tensor, module.state = FakeTensor, {}
+
+    def load(path, *, map_location, weights_only):
+        assert (map_location, weights_only) == ("cpu", True)
+        if isinstance(module.state, Exception):
+            raise module.state
+        return module.state
+
+    module.load = load
+    monkeypatch.setitem(sys.modules, "torch", module)
+    return module
+
+
+def test_pickle_is_read_by_torch_alone(model, torch, tmp_path):
+    tensors = load_file(model / "model.safetensors")
+    os.replace(model / "model.safetensors", model / "pytorch_model.bin")
+    torch.state = {name: FakeTensor(value) for name, value in tensors.items()}
+    convert(model, tmp_path / "out")
+    written = load_file(tmp_path / "out/model.safetensors")
+    assert all(np.array_equal(written[name], value) for name, value in tensors.items())
+    for state, message in (
+        (pickle.UnpicklingError("Weights only load failed"), "torch does not load it: Weights only load failed"),
+        ([], "must hold tensors by name"),
+        ({**torch.state, "more": 3}, "holds what is no tensor: more"),
+        ({**torch.state, "generator_lm_head.bias": FakeTensor(np.ones(1000, np.int8))}, "must be of floating point"),
+    ):
+        torch.state = state
+        with pytest.raises(UserError, match=message):
+            convert(model, tmp_path / "out2")
+
+
+def test_quantized_weights_are_refused(model, tmp_path):
+    tensors = load_file(model / "model.safetensors")
+    quantized = {"generator_lm_head.bias": np.ones(1000, np.int8)}
+    save_file({**tensors, **quantized}, model / "model.safetensors")
+    with pytest.raises(UserError, match=r"generator_lm_head\.bias: must be of floating point\. Received: int8"):
+        convert(model, tmp_path / "out")
+
+
+def test_config_that_tells_of_a_span_head_that_is_not_there_is_refused(model, tmp_path):
+    settings = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**settings, "max_span_length": 10**9}))
+    with pytest.raises(UserError, match=r"max_span_length of 0 .* says 1000000000"):
+        convert(model, tmp_path / "out")
+
+
+def test_checkpoint_of_fine_tuning_is_no_pretrained_model(golden, tmp_path):
+    (checkpoint,) = (golden / "tf1_finetune/multitask").glob("*.index")
+    with pytest.raises(UserError, match="holds no discriminator and no generator of ELECTRA, but heads for tasks"):
+        convert(checkpoint, tmp_path / "out")
 
 
 def test_checkpoint_whose_data_is_cut_off_is_refused(golden, tmp_path):
