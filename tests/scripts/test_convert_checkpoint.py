@@ -13,11 +13,11 @@ from safetensors.numpy import load_file, save_file
 
 from electra_span.config import UserError
 from electra_span.encoder import ElectraEncoder
-from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
 from electra_span.pretrained import load_pretrained, save_pretrained
 from electra_span.tokenization import load_tokenizer
 from tests.converted import convert, split_model
-from tests.tiny_models import TINY, randomize
+from tests.tiny_models import TINY, TINY_GENERATOR, randomize
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c"]
 VARIANTS = ("small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm", "electric")
@@ -218,3 +218,40 @@ def test_half_precision_is_read_as_the_numbers_it_holds(golden, tmp_path):
     convert(tmp_path / "half", tmp_path / "out")
     expected = {name: value.astype(np.float32) for name, value in halves.items()}
     assert_equal(load_file(tmp_path / "out/model.safetensors"), expected)
+
+
+def publish_halves(generator, folder) -> ElectraDiscriminator:
+    """Publishes a generator and a discriminator whose embeddings are as wide as its states; returns the latter."""
+    discriminator = ElectraDiscriminator(ElectraEncoder(dataclasses.replace(TINY, embedding_size=12), name="electra"))
+    randomize(generator, seed=1)
+    randomize(discriminator, seed=2)
+    save_pretrained(generator, None, folder / GENERATOR)
+    save_pretrained(discriminator, None, folder / DISCRIMINATOR)
+    return discriminator
+
+
+def test_networks_share_embeddings_in_a_checkpoint_where_they_are_equal(tmp_path):
+    encoder = ElectraEncoder(dataclasses.replace(TINY_GENERATOR, embedding_size=12), name="generator")
+    generator = ElectraGenerator(encoder)
+    discriminator = publish_halves(generator, tmp_path / "ours")
+    for ours, theirs in zip(encoder.embeddings.variables, discriminator.encoder.embeddings.variables, strict=True):
+        ours.assign(theirs)
+    save_pretrained(generator, None, tmp_path / "ours" / GENERATOR)
+    convert(tmp_path / "ours", tmp_path / "tf1", "--to", "tf1")
+    names = variables(tmp_path / "tf1/model.ckpt").keys()
+    assert not any(name.startswith(("generator/embeddings/", "electra/embeddings_project")) for name in names)
+    assert "generator/embeddings_project/kernel" in names  # as in the original's base size
+    convert(tmp_path / "tf1", tmp_path / "back")
+    for part in (DISCRIMINATOR, GENERATOR):
+        folders = (tmp_path / "back", tmp_path / "ours")
+        assert_equal(*(load_file(folder / part / "model.safetensors") for folder in folders))
+
+
+def test_two_towers_with_embeddings_of_their_own_go_into_no_checkpoint(tmp_path):
+    publish_halves(make_two_towers(ElectraEncoder, TINY_GENERATOR), tmp_path / "ours")
+    with pytest.raises(UserError, match="two-tower generator and a discriminator with embeddings of their own"):
+        convert(tmp_path / "ours", tmp_path / "tf1", "--to", "tf1")
+    convert(tmp_path / "ours/generator", tmp_path / "alone", "--to", "tf1")
+    convert(tmp_path / "alone", tmp_path / "back")
+    weights = "model.safetensors"
+    assert_equal(load_file(tmp_path / "back" / weights), load_file(tmp_path / "ours/generator" / weights))
