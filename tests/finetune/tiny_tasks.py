@@ -3,6 +3,7 @@
 import json
 import pathlib
 
+import keras
 import numpy as np
 
 from electra_span.config import EncoderConfig
@@ -26,7 +27,7 @@ CONFIG = EncoderConfig(
 HPARAMS = {
     "xla": False, "precision": "float32", "max_seq_length": 24, "max_query_length": 4, "doc_stride": 8,
     "train_batch_size": 8, "eval_batch_size": 6, "predict_batch_size": 6, "num_train_epochs": 3, "log_steps": 5,
-    "learning_rate": 1e-2, "layerwise_lr_decay": 1.0, "answerable_uses_start_logits": False,
+    "learning_rate": 3e-3, "layerwise_lr_decay": 1.0, "answerable_uses_start_logits": False,
 }  # fmt: skip
 _COLOURS, _NUMBERS = ("red", "green", "blue"), ("one", "two", "three")
 
@@ -39,6 +40,7 @@ def configure(data_dir: pathlib.Path, *tasks: str, model_name: str = "tiny", **h
 
 def write_tasks(data_dir: pathlib.Path, num_train: int = 64, num_dev: int = 18) -> pathlib.Path:
     """Writes a published model and the files of tasks sst, sts, chunk and squad; returns data_dir."""
+    keras.utils.set_random_seed(0)
     tokenizer = WordPieceTokenizer(VOCABULARY)
     save_pretrained(ElectraDiscriminator(ElectraEncoder(CONFIG, name="electra")), tokenizer, data_dir / "pretrained")
     generator = np.random.default_rng(0)
