@@ -15,6 +15,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.shown_text import without_controls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,8 +56,11 @@ def main(arguments: argparse.Namespace) -> None:
         raise UserError(f"TARGET must be a new or an empty folder. Received: {str(arguments.target)!r}")
     if not arguments.source.exists() and not arguments.source.parent.is_dir():
         raise UserError(f"SOURCE: no such file or folder. Received: {str(arguments.source)!r}")
-    with _opened(arguments.source, arguments.target) as source_path:
-        convert(arguments, source_path)
+    try:
+        with _opened(arguments.source, arguments.target) as source_path:
+            convert(arguments, source_path)
+    except UserError as error:  # which may quote names from files of others
+        raise UserError(without_controls(str(error).replace("\n", " "))) from error
 
 
 def convert(arguments: argparse.Namespace, source_path: pathlib.Path) -> None:
@@ -73,7 +77,8 @@ def convert(arguments: argparse.Namespace, source_path: pathlib.Path) -> None:
     if None in tokenizers:
         print("no vocabulary: the target gets no tokenizer; --vocab-file names one")
     if arguments.to == "tf1":
-        _convert_to_tf1(source.halves, tokenizers[0], arguments.target)
+        tokenizer = next((each for each in tokenizers if each is not None), None)
+        _convert_to_tf1(source.halves, tokenizer, arguments.target)
     else:
         for half, tokenizer in zip(source.halves, tokenizers, strict=True):
             is_alone = len(source.halves) == 1
@@ -144,8 +149,9 @@ def _describe(source: "Source") -> Iterator[str]:
         yield f"{half.part}: {half.architecture.model_class.__name__}, {sizes}"
     known, unknown = source.unused
     if known:
-        yield f"left out, known to say nothing of the model (optimizer, step, copies): {len(known)}, as {known[0]}"
-    yield from (f"left out, unknown: {name}" for name in unknown)
+        example = without_controls(known[0])
+        yield f"left out, known to say nothing of the model (optimizer, step, copies): {len(known)}, as {example}"
+    yield from (f"left out, unknown: {without_controls(name)}" for name in unknown)
 
 
 def _read_tokenizer(half: "Half", arguments: argparse.Namespace) -> "Tokenizer | None":
