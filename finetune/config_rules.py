@@ -5,6 +5,7 @@ from typing import Any
 from electra_span.config import EncoderConfig, HparamError, check_choice, checked_hparams
 
 _LARGEST_SEED = 2**31 - 1
+RETRY_SEED_STEP = 1_000_000  # from a trial's seed to that of its next run: no other trial has it
 
 _AT_LEAST: dict[str, float] = {
     "seed": 0, "num_trials": 1, "weight_decay_rate": 0, "train_batch_size": 1, "eval_batch_size": 1,
@@ -35,10 +36,10 @@ def check_values(config: Any) -> None:
     for name in _AT_MOST_ONE:
         if not 0 <= getattr(config, name) <= 1:
             raise HparamError(f"{name} must be from 0 to 1. Received: {getattr(config, name)}")
-    if config.seed + config.num_trials - 1 > _LARGEST_SEED:
+    if config.seed + config.num_trials - 1 + config.retry_failed_trials * RETRY_SEED_STEP > _LARGEST_SEED:
         raise HparamError(
-            f"seed, num_trials: the seed of the last trial must be at most {_LARGEST_SEED}. Received: "
-            f"seed={config.seed}, num_trials={config.num_trials}"
+            f"seed, num_trials: the seed of the last trial must be at most {_LARGEST_SEED}, with {RETRY_SEED_STEP} more "
+            f"for each of retry_failed_trials. Received: seed={config.seed}, num_trials={config.num_trials}"
         )
     if config.tagging_segment_id not in (0, 1):
         raise HparamError(f"tagging_segment_id must be 0 or 1. Received: {config.tagging_segment_id}")

@@ -1,6 +1,5 @@
 """What a model predicts for all rows of a task."""
 
-import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -69,20 +68,21 @@ class Predictor:
 
     def __init__(self, run: Run, model: ElectraTaskModel) -> None:
         self._run, self._model = run, model
-        self._step = functools.cache(self._make_step)
+        self._steps: dict[tuple[str, int], PredictionStep] = {}
 
     def predict(self, task: Task, split: str, batch_size: int) -> Predictions:
         """Returns the predictions for all rows of a split."""
-        rows = {task.slug: self._run.rows(task, split)}
-        return predict_rows(self._step(task.slug, batch_size), self._run.batches(rows, batch_size))
+        batches = self._run.batches({task.slug: self._run.rows(task, split)}, batch_size)
+        if (task.slug, batch_size) not in self._steps:
+            self._steps[task.slug, batch_size] = self._make_step(task, batches)
+        return predict_rows(self._steps[task.slug, batch_size], batches)
 
-    def _make_step(self, slug: str, batch_size: int) -> PredictionStep:
+    def _make_step(self, task: Task, batches: BatchMaker) -> PredictionStep:
         run = self._run
-        task, weighted = next(pair for pair in zip(run.tasks, run.weighted_tasks, strict=True) if pair[0].slug == slug)
-        rows = {slug: run.rows(task, task.evaluation_splits[0])}
+        weighted = next(each for each in run.weighted_tasks if each.slug == task.slug)
         return make_prediction_step(
             make_prediction_function(self._model, weighted, beam_size=run.config.beam_size),
             strategy=run.strategy,
-            signature=run.batches(rows, batch_size).signature(),
+            signature=batches.signature(),
             compile_step=run.execution.compile_step,
         )

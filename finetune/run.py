@@ -69,6 +69,10 @@ class Run:
         """The rows that are trained on, by task."""
         return {task.slug: self.rows(task, "train") for task in self.tasks}
 
+    def trial_dir(self, number: int) -> pathlib.Path:
+        """Returns the folder that a trial is published in."""
+        return self.model_dir / "finetuning_models" / f"{self.slug}_model_{number}"
+
     def rows(self, task: Task, split: str) -> Rows:
         """Returns the rows of a split of a task, made before where nothing about them has changed."""
         if (task.slug, split) not in self._rows:

@@ -3,11 +3,13 @@
 import pathlib
 import shutil
 import time
+from collections.abc import Iterable
 
 from absl import logging
 
-from electra_span.config import UserError
+from electra_span.config import HparamError, UserError
 from finetune.config import FinetuningConfig
+from finetune.config_rules import RETRY_SEED_STEP
 from finetune.evaluation import finish
 from finetune.inference import Predictor
 from finetune.results import ResultsFile, TrialResult, fingerprint_of, result_lines
@@ -33,14 +35,16 @@ def train(config: FinetuningConfig) -> list[TrialResult]:
     fingerprint = _fingerprint(run)
     file = ResultsFile(run.model_dir, run.slug)
     results = file.finished(fingerprint)
-    for number in range(1, (1 if config.debug else config.num_trials) + 1):
+    numbers = range(1, (1 if config.debug else config.num_trials) + 1)
+    _check_target(run, numbers)
+    for number in numbers:
         while (seed := _next_seed(config, results, number)) is not None:
             logging.info("trial %d of %d, seed %d", number, config.num_trials, seed)
             results.append(_run_trial(run, number, seed, f"{fingerprint}-{seed}"))
             if run.is_chief:
                 file.write(results, fingerprint=fingerprint, seed=config.seed)
         if run.is_chief and not config.keep_all_models and number > 1:
-            shutil.rmtree(_trial_dir(run, number - 1), ignore_errors=True)
+            shutil.rmtree(run.trial_dir(number - 1), ignore_errors=True)
     return results
 
 
@@ -92,7 +96,7 @@ def _next_seed(config: FinetuningConfig, results: list[TrialResult], number: int
         return config.seed + number - 1
     if not runs[-1].constant_tasks or len(runs) > config.retry_failed_trials:
         return None
-    return max(config.seed + config.num_trials - 1, *(result.seed for result in results)) + 1
+    return config.seed + number - 1 + len(runs) * RETRY_SEED_STEP
 
 
 def _fingerprint(run: Run) -> str:
@@ -101,8 +105,15 @@ def _fingerprint(run: Run) -> str:
     return fingerprint_of({"hparams": settings, "seed": run.config.seed, "sources": run.digest_of_sources()})
 
 
-def _trial_dir(run: Run, number: int) -> pathlib.Path:
-    return run.model_dir / "finetuning_models" / f"{run.slug}_model_{number}"
+def _check_target(run: Run, numbers: Iterable[int]) -> None:
+    """Raises HparamError where a trial would write over the model that it starts from."""
+    source = pathlib.Path(run.config.init_checkpoint).resolve()
+    for number in numbers:
+        if run.trial_dir(number).resolve() in (source, *source.parents):
+            raise HparamError(
+                f"init_checkpoint is where trial {number} is written: move it, or take another --model-name. "
+                f"Received: {run.config.init_checkpoint}"
+            )
 
 
 def _log_examples(run: Run, num_logged: int = 3) -> None:

@@ -33,7 +33,7 @@ class Trial:
 
     def __init__(self, run: Run, number: int, seed: int) -> None:
         self.run, self.number, self.seed = run, number, seed
-        self.directory = run.model_dir / "finetuning_models" / f"{run.slug}_model_{number}"
+        self.directory = run.trial_dir(number)
         self.model = run.build_model(seed)
         self.predictor = Predictor(run, self.model)
         self._batches = run.batches(run.training_rows, run.config.train_batch_size)

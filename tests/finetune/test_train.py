@@ -141,7 +141,10 @@ def test_results_are_of_one_model_and_its_files(data_dir, tmp_path):
 def test_a_run_stuck_on_one_class_is_named_and_run_again_with_another_seed(data_dir):
     settings = {"num_train_epochs": 1, "learning_rate": 1e-12, "retry_failed_trials": 1}
     results = train.train(configure(data_dir, "sst", model_name="stuck", **settings))
-    assert [(result.trial, result.seed, result.is_retry) for result in results] == [(1, 42, False), (1, 43, True)]
+    assert [(result.trial, result.seed, result.is_retry) for result in results] == [
+        (1, 42, False),
+        (1, 1_000_042, True),
+    ]
     assert all(result.constant_tasks == ("sst",) for result in results)
     assert "is stuck on one class" in (data_dir / "models" / "stuck" / "results" / "sst_results.txt").read_text()
 
@@ -212,6 +215,26 @@ def test_random_weights_take_only_the_sizes_of_the_model(data_dir):
     name = "electra.embeddings.word_embeddings.weight"
     assert before[name].shape == after[name].shape
     assert not np.allclose(before[name], after[name], atol=1e-3)
+
+
+def test_a_trial_is_not_written_over_the_model_that_it_starts_from(data_dir):
+    settings = {"model_name": "own", "num_train_epochs": 1}
+    train.train(configure(data_dir, "sst", **settings))
+    before = _weights(data_dir, "own")
+    folder = data_dir / "models" / "own" / "finetuning_models" / "sst_model_1"
+    with pytest.raises(HparamError, match="init_checkpoint is where trial 1 is written"):
+        train.train(configure(data_dir, "sst", init_checkpoint=str(folder), **settings))
+    assert all(np.array_equal(value, before[name]) for name, value in _weights(data_dir, "own").items())
+
+
+def test_test_files_are_predicted_without_development_examples(data_dir, tmp_path):
+    train.train(configure(data_dir, "sst", model_name="blind", num_train_epochs=1))
+    folder = data_dir / "models" / "blind" / "finetuning_models" / "sst_model_1"
+    (tmp_path / "finetuning_data" / "sst").mkdir(parents=True)
+    shutil.copy(data_dir / "finetuning_data" / "sst" / "test.tsv", tmp_path / "finetuning_data" / "sst")
+    settings = {"do_train": False, "do_eval": False, "write_test_outputs": True, "init_checkpoint": str(folder)}
+    assert train.evaluate(configure(tmp_path, "sst", **settings)).scores == {}
+    assert (tmp_path / "models" / "tiny" / "test_predictions" / "sst_test_1_predictions.tsv").exists()
 
 
 def test_a_folder_without_a_model_is_named(data_dir):
