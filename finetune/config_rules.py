@@ -38,7 +38,7 @@ def check_values(config: Any) -> None:
             raise HparamError(f"{name} must be from 0 to 1. Received: {getattr(config, name)}")
     if config.seed + config.num_trials - 1 + config.retry_failed_trials * RETRY_SEED_STEP > _LARGEST_SEED:
         raise HparamError(
-            f"seed, num_trials: the seed of the last trial must be at most {_LARGEST_SEED}, with {RETRY_SEED_STEP} more "
+            f"seed, num_trials: the seed of the last trial must be at most {_LARGEST_SEED}, {RETRY_SEED_STEP} less "
             f"for each of retry_failed_trials. Received: seed={config.seed}, num_trials={config.num_trials}"
         )
     if config.tagging_segment_id not in (0, 1):
