@@ -32,6 +32,30 @@ class IdsWithOffsets(NamedTuple):
     offsets: list[list[tuple[int, int]]]  # code points [start, end) of the text as it was given
 
 
+class RaggedTokens(NamedTuple):
+    """Ids of many texts with the place of each in its text, as tensors.
+
+    Attributes:
+        ids: int32 [n, None].
+        starts, ends: int32 [n, None], the code points [start, end) of the text that each id covers.
+    """
+
+    ids: tf.RaggedTensor
+    starts: tf.RaggedTensor
+    ends: tf.RaggedTensor
+
+    def in_texts(self, texts: Sequence[str]) -> IdsWithOffsets:
+        """Returns them as lists, with places in the texts as they are where these have lone surrogates."""
+        ids, starts, ends = (
+            [row.tolist() for row in FlatIds(values.flat_values.numpy(), values.row_splits.numpy()).rows()]
+            for values in self
+        )
+        rows = zip(texts, starts, ends, strict=True)
+        return IdsWithOffsets(
+            ids, [original_offsets(text, list(zip(first, last, strict=True))) for text, first, last in rows]
+        )
+
+
 class Tokenizer(abc.ABC):
     """Turns text into ids of one vocabulary and back.
 
@@ -98,6 +122,16 @@ class Tokenizer(abc.ABC):
 
         Returns:
             int32 [n, None].
+        """
+
+    @abc.abstractmethod
+    def encode_ragged_with_offsets(self, texts: tf.Tensor) -> RaggedTokens:
+        """Returns the ids of a batch of texts, and which code points of its text each one covers.
+
+        Works where `encode_ragged` does, and with graph operations only where that does.
+
+        Args:
+            texts: string [n], UTF-8. Bytes that are not UTF-8 are dropped; places are those of what is left.
         """
 
     @abc.abstractmethod

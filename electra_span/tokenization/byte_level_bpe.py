@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -91,10 +92,19 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
             return flat_ids.ids, flat_ids.row_splits
 
         ids, row_splits = tf.numpy_function(encode, [texts], [tf.int32, tf.int64])
-        num_texts = texts.shape[0]
-        ids = tf.ensure_shape(ids, [None])
-        row_splits = tf.ensure_shape(row_splits, [None if num_texts is None else num_texts + 1])
-        return tf.RaggedTensor.from_row_splits(ids, row_splits, validate=False)
+        return _ragged(ids, row_splits, texts)
+
+    def encode_ragged_with_offsets(self, texts: tf.Tensor) -> base.RaggedTokens:
+        """Returns the ids of texts (string [n], UTF-8) with their places, by a call of Python from the graph."""
+
+        def encode(values: np.ndarray) -> tuple[np.ndarray, ...]:
+            ids, offsets = self.encode_with_offsets([value.decode("utf-8", "ignore") for value in values])
+            flat_ids = np.array(list(itertools.chain(*ids)), np.int32)
+            flat_places = np.array(list(itertools.chain(*offsets)), np.int32).reshape(-1, 2)
+            return flat_ids, *flat_places.T, np.cumsum([0, *map(len, ids)], dtype=np.int64)
+
+        *columns, row_splits = tf.numpy_function(encode, [texts], [*[tf.int32] * 3, tf.int64])
+        return base.RaggedTokens(*(_ragged(column, row_splits, texts) for column in columns))
 
     def encode_flat(self, texts: Sequence[str]) -> base.FlatIds:
         """Returns the ids of many texts end to end."""
@@ -152,6 +162,13 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
         """Returns the library's tokenizer, which finds no special token in a text."""
         content = bpe_files.tokenizer_json(self.description, unk_token=self.special_tokens.unk, special_tokens=())
         return tokenizers.Tokenizer.from_str(json.dumps(content))
+
+
+def _ragged(values: tf.Tensor, row_splits: tf.Tensor, texts: tf.Tensor) -> tf.RaggedTensor:
+    """Returns values [T] by rows, one for each of texts, with the shapes that Python's results have lost."""
+    num_texts = texts.shape[0]
+    row_splits = tf.ensure_shape(row_splits, [None if num_texts is None else num_texts + 1])
+    return tf.RaggedTensor.from_row_splits(tf.ensure_shape(values, [None]), row_splits, validate=False)
 
 
 def _check_merges(description: bpe_files.BpeDescription) -> None:

@@ -12,7 +12,7 @@ import sentencepiece
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from electra_span.tokenization import base, normalization, sentencepiece_files
+from electra_span.tokenization import base, normalization, places, sentencepiece_files
 from electra_span.tokenization.sentencepiece_files import SPACE, PieceType
 from electra_span.tokenization.vocabulary import VocabularyError
 
@@ -80,6 +80,16 @@ class SentencePieceTokenizer(base.Tokenizer):
     def encode_ragged(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Returns the ids (int32 [n, None]) of texts (string [n], UTF-8), with graph operations only."""
         return self._graph_tokenizer.tokenize(normalization.valid_utf8(texts))
+
+    def encode_ragged_with_offsets(self, texts: tf.Tensor) -> base.RaggedTokens:
+        """Returns the ids of texts (string [n], UTF-8) with their places, with graph operations only.
+
+        Places are those of `encode_with_offsets`.
+        """
+        texts = normalization.valid_utf8(texts)
+        ids, starts, ends = self._graph_tokenizer.tokenize_with_offsets(texts)
+        behind = places.ends_in_bytes(places.utf8_lengths(tf.strings.unicode_decode(texts, "UTF-8")))
+        return base.RaggedTokens(ids, places.num_not_above(starts, behind), places.num_not_above(ends, behind))
 
     def encode_flat(self, texts: Sequence[str]) -> base.FlatIds:
         """Returns the ids of many texts end to end: the fast path, without Python objects per token."""

@@ -1,10 +1,7 @@
 """WordPiece, equal to the original ELECTRA's FullTokenizer, over tensorflow_text."""
 
 import functools
-import itertools
 import pathlib
-import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from electra_span.tokenization import base, normalization, published
+from electra_span.tokenization import base, normalization, places, published
 from electra_span.tokenization.vocabulary import VocabularyError
 
 MAX_WORD_LENGTH = 200  # code points, after normalisation; a longer word is unknown
@@ -81,23 +78,17 @@ class WordPieceTokenizer(base.Tokenizer):
         ids = self._encode(_string_tensor(texts))
         return base.FlatIds(ids.flat_values.numpy(), ids.row_splits.numpy())
 
-    def encode_with_offsets(self, texts: Sequence[str]) -> base.IdsWithOffsets:
-        """Returns the ids of each text, and which code points of the text each one covers.
+    def encode_ragged_with_offsets(self, texts: tf.Tensor) -> base.RaggedTokens:
+        """Returns the ids of texts (string [n], UTF-8) with their places, with graph operations only.
 
         An accent that is dropped at the end of a piece is not covered; a character that normalisation turns into
         several (a Korean syllable) can be covered by several pieces.
         """
-        marked_words = self._mark_long_words(self._normalize(_string_tensor(texts)))
-        ids, starts, ends = self._fast_wordpiece.tokenize_with_offsets(marked_words)
-        code_points = [_code_points(text) for text in texts]
-        lengths = self._normalized_lengths(code_points)
-        offsets = [
-            self._offsets(row_words, row_starts, row_ends, lengths[row_code_points])
-            for row_words, row_starts, row_ends, row_code_points in zip(
-                marked_words.numpy(), _rows(starts), _rows(ends), code_points, strict=True
-            )
-        ]
-        return base.IdsWithOffsets([row.tolist() for row in _rows(ids)], offsets)
+        return self._encode_with_places(normalization.valid_utf8(texts))
+
+    def encode_with_offsets(self, texts: Sequence[str]) -> base.IdsWithOffsets:
+        """Returns the ids of each text, and its code points that each one covers; see encode_ragged_with_offsets."""
+        return self._encode_with_places(_string_tensor(texts)).in_texts(texts)
 
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the words of ids, with a space between them."""
@@ -132,53 +123,28 @@ class WordPieceTokenizer(base.Tokenizer):
         """
         return tf.strings.regex_replace(normalization.space_words(texts), _LONG_WORD, self._long_word_mark + r"\0")
 
-    def _normalized_lengths(self, texts: Sequence[np.ndarray]) -> np.ndarray:
-        """Returns the bytes that each code point in the texts has as a word or a part of one.
+    def _encode_with_places(self, texts: tf.Tensor) -> base.RaggedTokens:
+        """Returns the ids of texts (string [n], valid UTF-8) with their places."""
+        words = self._normalize(texts)
+        long_rows = tf.where(tf.strings.regex_full_match(words, _LONG_TEXT))[:, 0]  # [rows]
+        marked_words = self._mark_long_words(words)
+        ids, starts, ends = self._fast_wordpiece.tokenize_with_offsets(marked_words)
+        marks = places.ends_of(self._long_word_mark, marked_words, long_rows)
+        sources = places.ends_in_bytes(self._normalized_lengths(tf.strings.unicode_decode(texts, "UTF-8")))
 
-        Args:
-            texts: their code points, each int32 [length].
+        def source(positions: tf.RaggedTensor) -> tf.RaggedTensor:
+            """Returns the code points of texts that bytes of marked_words, marks aside, come from; int32 [n, None]."""
+            num_marks = tf.cast(places.num_not_above(positions, marks), positions.dtype)
+            return places.num_not_above(positions - len(self._long_word_mark.encode()) * num_marks, sources)
 
-        Returns:
-            int32 [1,114,112], by code point; 0 for those that are in no text.
-        """
-        used = np.unique(np.concatenate([*texts, np.empty(0, np.int32)]))
-        lengths = np.zeros(sys.maxunicode + 1, np.int32)
-        characters = self._normalize(_string_tensor([chr(code_point) for code_point in used]))
-        lengths[used] = [len(words) for words in normalization.space_words(characters).numpy()]
-        return lengths
+        return base.RaggedTokens(ids, source(starts), source(ends - 1) + 1)
 
-    def _offsets(
-        self, marked_words: bytes, starts: np.ndarray, ends: np.ndarray, lengths: np.ndarray
-    ) -> list[tuple[int, int]]:
-        """Returns the code points [start, end) of one text that its pieces come from.
-
-        Args:
-            marked_words: the text's words.
-            starts: int32 [T], the first byte of each piece in marked_words.
-            ends: int32 [T], the byte after the last one.
-            lengths: int32 [length of the text], the bytes that each code point has in the words, marks aside.
-        """
-        mark = self._long_word_mark.encode()
-        marks = np.array([match.start() for match in re.finditer(mark, marked_words)], np.int32)
-
-        def unmarked(positions: np.ndarray) -> np.ndarray:
-            return positions - len(mark) * np.searchsorted(marks, positions)
-
-        sources = np.repeat(np.arange(len(lengths)), lengths)  # [bytes]: the code point that each comes from
-        first = sources[unmarked(starts)]
-        last = sources[unmarked(ends) - 1]
-        return list(zip(first.tolist(), (last + 1).tolist(), strict=True))
-
-
-def _code_points(text: str) -> np.ndarray:
-    """Returns the code points of text, int32 [length]."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<i4")
-
-
-def _rows(values: tf.RaggedTensor) -> list[np.ndarray]:
-    """Returns the rows of values ([n, None]) as n arrays."""
-    flat_values = values.flat_values.numpy()
-    return [flat_values[start:end] for start, end in itertools.pairwise(values.row_splits.numpy())]
+    def _normalized_lengths(self, code_points: tf.RaggedTensor) -> tf.RaggedTensor:
+        """Returns the bytes that each code point (int32 [n, None]) has as a word or a part of one, int32 [n, None]."""
+        used, index = tf.unique(code_points.flat_values)
+        characters = self._normalize(tf.strings.unicode_encode(used[:, tf.newaxis], "UTF-8"))
+        lengths = tf.strings.length(normalization.space_words(characters))  # [used]
+        return code_points.with_flat_values(tf.gather(lengths, index))
 
 
 def _string_tensor(texts: Sequence[str]) -> tf.Tensor:

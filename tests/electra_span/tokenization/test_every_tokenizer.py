@@ -1,5 +1,7 @@
 """What all tokenizers have in common, whatever their algorithm."""
 
+import itertools
+
 import numpy as np
 import pytest
 import sentencepiece
@@ -58,9 +60,37 @@ def test_every_way_to_encode_gives_the_same_ids(tokenizer):
     assert [row for batch in dataset for row in batch.to_list()] == ids
 
 
-def test_bytes_that_are_not_utf8_are_dropped(tokenizer):
-    ragged = tokenizer.encode_ragged(tf.constant([b"the\xff cat", b"\xe2\x82"]))
-    assert ragged.to_list() == [tokenizer.encode(["the cat"])[0], []]
+def _rows_of(tokens):
+    """Returns the rows of RaggedTokens as `encode_with_offsets` has them."""
+    ids, starts, ends = (values.to_list() for values in tokens)
+    return ids, [list(zip(*row, strict=True)) for row in zip(starts, ends, strict=True)]
+
+
+def test_places_in_a_graph_are_those_of_the_fast_path(tokenizer):
+    texts = [*(text.encode("utf-8", "ignore").decode() for text in TEXTS), "\ufeffthe", "e" * 900 + " the cat\n"]
+    expected = tokenizer.encode_with_offsets(texts)
+    tokens = tokenizer.encode_ragged_with_offsets(tf.constant(texts))
+    assert [values.dtype for values in tokens] == [tf.int32] * 3
+    assert _rows_of(tokens) == expected
+    dataset = tf.data.Dataset.from_tensor_slices(texts).batch(5).map(tokenizer.encode_ragged_with_offsets)
+    assert all(spec.shape.rank == 2 for spec in dataset.element_spec)
+    ids, offsets = zip(*(_rows_of(batch) for batch in dataset), strict=True)
+    assert tuple(list(itertools.chain(*batches)) for batches in (ids, offsets)) == expected
+
+
+@given(texts=st.lists(st.text() | st.text(st.sampled_from("the cat\né日\u3000<\u0301\U0001f600ﬁ한\x00")), max_size=3))
+@hypothesis_settings(deadline=None, max_examples=20)
+def test_places_in_any_text_are_those_of_the_fast_path(tokenizer, texts):
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+    tokens = tokenizer.encode_ragged_with_offsets(tf.constant(texts, tf.string, [len(texts)]))
+    assert _rows_of(tokens) == tokenizer.encode_with_offsets(texts)
+
+
+def test_bytes_that_are_not_utf8_are_dropped_and_do_not_count(tokenizer):
+    texts = tf.constant([b"the\xff cat", b"\xe2\x82"])
+    assert tokenizer.encode_ragged(texts).to_list() == [tokenizer.encode(["the cat"])[0], []]
+    tokens = tokenizer.encode_ragged_with_offsets(texts)
+    assert _rows_of(tokens) == tokenizer.encode_with_offsets(["the cat", ""])
 
 
 def test_no_text_has_no_ids_and_one_string_is_refused(tokenizer):
