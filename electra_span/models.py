@@ -8,6 +8,7 @@ import tensorflow as tf
 from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
+from electra_span.inference.methods import TextMethods
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.heads import MaskedLMHead, ReplacedTokenHead
 from electra_span.layers.paths import built_at_root
@@ -16,7 +17,7 @@ from electra_span.objective import HeadLogits
 from electra_span.ops import gather_positions, split_seed
 
 
-class ElectraGenerator(keras.Model):
+class ElectraGenerator(TextMethods, keras.Model):
     """Masked language model: an encoder whose head scores all words, tied to its word embeddings.
 
     Args:
@@ -61,7 +62,7 @@ class ElectraGenerator(keras.Model):
         return HeadLogits(tokens, _span_logits(self.span_head, states, batch))
 
 
-class TwoTowerGenerator(keras.Model):
+class TwoTowerGenerator(TextMethods, keras.Model):
     """Cloze model: two encoders read a row from both ends, and predict each token without having read it.
 
     Deviation: the original's states at either end of a row come from the row's other end, or from padding, and untied
@@ -99,18 +100,17 @@ class TwoTowerGenerator(keras.Model):
         input_ids: tf.Tensor,
         input_mask: tf.Tensor | None = None,
         segment_ids: tf.Tensor | None = None,
+        positions: tf.Tensor | None = None,
         dropout_seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Returns float32 logits [B, L, V] of each token, given all others of its row.
-
-        The arguments are those of `ElectraEncoder.call`.
-        """
+        """Returns float32 logits of each token, given all others of its row: as those of `ElectraGenerator.call`."""
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         before, behind = (
             tower(input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=seed)
             for tower, seed in zip((self.left_to_right, self.right_to_left), split_seed(dropout_seed, 2), strict=True)
         )
-        return self.head(surroundings(before, behind, input_mask))
+        states = surroundings(before, behind, input_mask)
+        return self.head(states if positions is None else gather_positions(states, positions))
 
     def generate(self, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None = None) -> HeadLogits:
         """Returns what the head says at the masked positions of a batch and at all; the original ids are read."""
@@ -118,7 +118,7 @@ class TwoTowerGenerator(keras.Model):
         return HeadLogits(gather_positions(cloze, batch.masked_lm_positions), cloze=cloze)
 
 
-class ElectraDiscriminator(keras.Model):
+class ElectraDiscriminator(TextMethods, keras.Model):
     """Replaced token detector: an encoder whose head gives one score a token.
 
     Args:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig, check_tasks
+from electra_span.inference.methods import TextMethods
 from electra_span.layers.paths import built_at_root
 from electra_span.layers.question_head import QuestionHead, QuestionLogits
 from electra_span.layers.task_heads import ClassificationHead, TaggingHead
@@ -20,7 +21,7 @@ _HEAD_CLASSES = {
 }
 
 
-class ElectraTaskModel(keras.Model):
+class ElectraTaskModel(TextMethods, keras.Model):
     """An encoder with heads for one or more tasks.
 
     Args:

@@ -1,0 +1,153 @@
+"""What models do with raw strings, as their methods."""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from electra_span.config import EncoderConfig
+from electra_span.inference.requests import (
+    InferenceError,
+    check_at_least,
+    check_equal_numbers,
+    checked_texts,
+    shown,
+)
+from electra_span.inference.results import Classification, Fill, ReplacedToken, Score, TokenVectors
+from electra_span.tokenization.base import original_offsets
+
+POOLINGS = ("first", "mean", "none")
+Outputs = Mapping[str, np.ndarray]  # of a text
+
+
+class TextMethods:
+    """Methods of models that have their tokenizer, as those of `load_pretrained`.
+
+    Lists of texts go in, lists as long come out. Texts of similar lengths are run together, whatever their order; the
+    functions are built at their first use. Texts longer than the model reads are cut, with a `TextCutWarning`.
+    """
+
+    config: EncoderConfig
+    tokenizer: Any  # a Tokenizer, None where the model was loaded without one
+
+    def classify(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, task: str | None = None
+    ) -> list[Classification] | list[Score]:
+        """Returns the label of each text, or of each pair of texts, or its score where the head is for regression.
+
+        Args:
+            texts: n of them.
+            pairs: the second text of each, where the task is about two; "" for none.
+            task: of the head, where the model has several for classification or regression.
+
+        Raises:
+            InferenceError: the model has no such head, or the texts are none; says what to do.
+        """
+        columns = [checked_texts("texts", texts)]
+        if pairs is not None:
+            columns.append(checked_texts("pairs", pairs))
+            check_equal_numbers(texts=columns[0], pairs=columns[1])
+        rows = self._text_functions.run("classify" if pairs is None else "classify_pairs", columns, task=task)
+        if rows and "score" in rows[0]:
+            return [Score(float(row["score"])) for row in rows]
+        return [
+            Classification(
+                _text(row["label"]),
+                float(row["probability"]),
+                dict(zip(map(_text, row["labels"]), row["probabilities"].tolist(), strict=True)),
+            )
+            for row in rows
+        ]
+
+    def embed(self, texts: Sequence[str], *, pooling: str = "first") -> np.ndarray | list[TokenVectors]:
+        """Returns the last hidden states of texts as vectors.
+
+        Args:
+            texts: n of them.
+            pooling: "first", the state of [CLS], or "mean", of all tokens with [CLS] and [SEP], float32 [n, H] both;
+                or "none", a vector for each token of each text.
+
+        Raises:
+            InferenceError: the model reads texts from one side only, or pooling or texts are none; says what to do.
+        """
+        texts = checked_texts("texts", texts)
+        if pooling not in POOLINGS:
+            raise InferenceError(f"pooling must be one of {', '.join(POOLINGS)}. Received: {pooling!r}")
+        if pooling != "none":
+            vectors = [row[pooling] for row in self._text_functions.run("embed", [texts])]
+            return np.array(vectors, np.float32).reshape(len(texts), self.config.hidden_size)
+        rows = self._text_functions.run("embed_tokens", [texts])
+        return [
+            TokenVectors(tokens, places, row["vectors"][: len(tokens)])
+            for row, (tokens, places) in zip(rows, map(_tokens, texts, rows), strict=True)
+        ]
+
+    def replaced_tokens(self, texts: Sequence[str]) -> list[list[ReplacedToken]]:
+        """Returns for each text its tokens with the probability that each was replaced.
+
+        Args:
+            texts: n of them.
+
+        Raises:
+            InferenceError: the model is no discriminator, or the texts are none; says what to do.
+        """
+        texts = checked_texts("texts", texts)
+        rows = self._text_functions.run("replaced", [texts])
+        return [
+            [
+                ReplacedToken(token, *place, probability)
+                for token, place, probability in zip(*_tokens(text, row), row["probabilities"].tolist(), strict=False)
+            ]
+            for text, row in zip(texts, rows, strict=True)
+        ]
+
+    def fill_mask(self, texts: Sequence[str], num_candidates: int = 5) -> list[list[list[Fill]]]:
+        """Returns for each text and each mask in it the most probable tokens there, best first.
+
+        Args:
+            texts: n of them, in each of which the mask token's name ("[MASK]" mostly) stands once or more. A mask
+                behind the tokens that there is room for has no candidate.
+            num_candidates: for each mask.
+
+        Raises:
+            InferenceError: the model is no generator, or a text has no mask; says what to do.
+        """
+        texts = checked_texts("texts", texts)
+        check_at_least("num_candidates", num_candidates, 1)
+        function = functools.partial(self._text_functions.run, "fill_mask", num_candidates=num_candidates)
+        function([[]])  # a model that cannot do it says so first
+        mask = self.tokenizer.special_tokens.mask
+        for index, text in enumerate(texts):
+            if mask not in text:
+                raise InferenceError(f"texts must have a mask, {mask}. Received: {shown(text)} at {index}")
+        return [
+            [_fills(row, place) for place in range(text.count(mask))]
+            for text, row in zip(texts, function([texts]), strict=True)
+        ]
+
+    @functools.cached_property
+    def _text_functions(self) -> Any:
+        """The functions that have been built."""
+        from electra_span.inference.running import ModelFunctions
+
+        return ModelFunctions(self)
+
+
+def _text(value: bytes) -> str:
+    return value.decode()
+
+
+def _tokens(text: str, row: Outputs) -> tuple[list[str], list[tuple[int, int]]]:
+    """Returns the tokens of a text, and their places in it."""
+    num_tokens = np.count_nonzero(row["starts"] >= 0)
+    places = zip(row["starts"][:num_tokens].tolist(), row["ends"][:num_tokens].tolist(), strict=True)
+    return [*map(_text, row["tokens"][:num_tokens])], original_offsets(text, list(places))
+
+
+def _fills(row: Outputs, mask: int) -> list[Fill]:
+    """Returns what may stand in the place of a mask of a text; nothing where there was no room for it."""
+    if mask >= len(row["starts"]) or row["starts"][mask] < 0:
+        return []
+    columns = map(_text, row["tokens"][mask]), map(_text, row["texts"][mask]), row["probabilities"][mask].tolist()
+    return [Fill(*values) for values in zip(*columns, strict=True)]

@@ -1,0 +1,98 @@
+"""What may be asked of a model, checked before it is run. Imports no TensorFlow."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from electra_span.config import UserError
+from electra_span.head_config import HeadConfig
+
+_SHOWN_CHARACTERS = 60
+
+
+class InferenceError(UserError, ValueError):
+    """What a model cannot be asked, and what to do instead."""
+
+
+class TextCutWarning(UserWarning):
+    """Texts have more tokens than a model reads; the rest was left out."""
+
+
+def checked_texts(name: str, texts: Any) -> list[str]:
+    """Returns texts as a list.
+
+    Args:
+        name: of the argument.
+        texts: a sequence of strings.
+
+    Raises:
+        InferenceError: for anything else, one string above all.
+    """
+    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
+        raise InferenceError(f"{name} must be a list of strings, also for one: [text]. Received: {shown(texts)}")
+    texts = list(texts)
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InferenceError(f"{name} must be a list of strings. Received: {shown(text)} at {index}")
+    return texts
+
+
+def checked_words(sentences: Any) -> list[list[str]]:
+    """Returns sentences that are split into words as lists.
+
+    Raises:
+        InferenceError: for a sentence that is none, or an empty word.
+    """
+    rows = [checked_texts(f"texts[{index}]", sentence) for index, sentence in enumerate(sentences)]
+    for index, row in enumerate(rows):
+        if "" in row:
+            raise InferenceError(f"words must not be empty. Received: '' at texts[{index}][{row.index('')}]")
+    return rows
+
+
+def check_equal_numbers(**columns: Sequence[str]) -> None:
+    """Raises InferenceError unless two lists are as long as each other."""
+    (first, ones), (second, others) = columns.items()
+    if len(ones) != len(others):
+        raise InferenceError(
+            f"{first} and {second} must be of the same number. Received: {len(ones)} {first}, {len(others)} {second}"
+        )
+
+
+def check_at_least(name: str, value: int, lowest: int) -> None:
+    """Raises InferenceError for a number that is too small, or no whole one."""
+    if type(value) is not int or value < lowest:
+        raise InferenceError(f"{name} must be a whole number of at least {lowest}. Received: {value!r}")
+
+
+def find_head(heads: Sequence[HeadConfig], command: str, kinds: Sequence[str], task: str | None) -> HeadConfig:
+    """Returns the head that a request is for.
+
+    Args:
+        heads: of the model.
+        command: the request's name.
+        kinds: of the heads that can do it.
+        task: its task; None where there is one such head only.
+
+    Raises:
+        InferenceError: there is none, or none of that task, or there are several.
+    """
+    able = [head for head in heads if head.kind in kinds]
+    names = ", ".join(repr(head.task) for head in able)
+    if not able:
+        has = ", ".join(f"{head.task!r} ({head.kind})" for head in heads)
+        raise InferenceError(
+            f"{command} needs a head for {' or '.join(kinds)}, and this model has {has}. "
+            "Load a model that was fine-tuned on such a task"
+        )
+    if task is None and len(able) > 1:
+        raise InferenceError(f"{command} needs task=, for this model has several: {names}")
+    found = next((head for head in able if task in (None, head.task)), None)
+    if found is None:
+        raise InferenceError(f"task must be one that this model can {command}: {names}. Received: {task!r}")
+    return found
+
+
+def shown(value: Any) -> str:
+    """Returns a value for an error's one line."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
