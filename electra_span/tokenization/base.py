@@ -52,7 +52,7 @@ class RaggedTokens(NamedTuple):
         )
         rows = zip(texts, starts, ends, strict=True)
         return IdsWithOffsets(
-            ids, [original_offsets(text, list(zip(first, last, strict=True))) for text, first, last in rows]
+            ids, [original_offsets(text, zip(first, last, strict=True)) for text, first, last in rows]
         )
 
 
@@ -134,6 +134,22 @@ class Tokenizer(abc.ABC):
             texts: string [n], UTF-8. Bytes that are not UTF-8 are dropped; places are those of what is left.
         """
 
+    def encode_words_ragged(self, words: tf.Tensor) -> tf.RaggedTensor:
+        """Returns the ids of words that are split already, at least one id each, as `encode_words` does.
+
+        Works where `encode_ragged` does, and with graph operations only where that does.
+
+        Args:
+            words: string [n], UTF-8.
+
+        Returns:
+            int32 [n, None].
+        """
+        ids = self.encode_ragged(words)
+        num_missing = tf.cast(tf.equal(ids.row_lengths(), 0), tf.int64)  # [n]
+        unknown = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(num_missing)], self.unk_id), num_missing)
+        return tf.concat([ids, unknown], axis=1)
+
     @abc.abstractmethod
     def encode_flat(self, texts: Sequence[str]) -> FlatIds:
         """Returns the ids of many texts end to end: the fast path."""
@@ -196,7 +212,7 @@ def without_surrogates(text: str) -> str:
     return text.encode("utf-8", "ignore").decode("utf-8")
 
 
-def original_offsets(text: str, offsets: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def original_offsets(text: str, offsets: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Returns places in a text for places in `without_surrogates(text)`, as code points [start, end)."""
     if len(without_surrogates(text)) == len(text):
         return list(offsets)

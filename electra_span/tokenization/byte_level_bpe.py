@@ -17,6 +17,8 @@ from tokenizers import decoders
 from electra_span.tokenization import base, bpe_files, bpe_parts
 from electra_span.tokenization.vocabulary import VocabularyError
 
+_STARTS_WITH_BLANK = r"(?s)[\t-\r\x1c-\x1f\x{85}\p{Z}].*"  # as str.isspace
+
 
 class ByteLevelBpeTokenizer(base.Tokenizer):
     """BPE over bytes: every text has ids, and they have all of it, the spaces before words included.
@@ -135,6 +137,11 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each word of a sentence that is already split, as after a space; see Tokenizer."""
         return super().encode_words([word if word[:1].isspace() else f" {word}" for word in words])
+
+    def encode_words_ragged(self, words: tf.Tensor) -> tf.RaggedTensor:
+        """Returns the ids (int32 [n, None]) of words (string [n]), as after a space; see Tokenizer."""
+        has_blank = tf.strings.regex_full_match(words, _STARTS_WITH_BLANK)
+        return super().encode_words_ragged(tf.where(has_blank, words, " " + words))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the text of ids, special tokens by their names."""

@@ -16,10 +16,10 @@ _CONTROL = r"[^\p{L}\p{M}\p{N}\p{P}\p{S}\p{Z}]+|\x{FFFD}"
 
 # Characters that are words by themselves: punctuation (in ASCII, all that is no letter or digit) and CJK ideographs.
 _PUNCTUATION = r"!-/:-@\[-`{-~\p{P}"
-_IDEOGRAPH = (
+IDEOGRAPH = (
     r"\x{3400}-\x{4DBF}\x{4E00}-\x{9FFF}\x{F900}-\x{FAFF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2CEAF}\x{2F800}-\x{2FA1F}"
 )
-_LONE_CHARACTER = f"[{_PUNCTUATION}{_IDEOGRAPH}]"
+_LONE_CHARACTER = f"[{_PUNCTUATION}{IDEOGRAPH}]"
 
 # TensorFlow lowers by the rules of the process's locale. These are the letters, beside ASCII, for which a Turkish,
 # Azerbaijani or Lithuanian one has its own rules, and what every other makes of them.

@@ -1,6 +1,6 @@
 """Places in texts as graph operations: from bytes of a normalised text to code points of the text as it was given.
 
-Ragged tensors here have int64 row splits, and a row for each text.
+Positions here are of several tokens at once: [K, T] of T tokens, whose texts rows (int64 [T], ascending) tell.
 """
 
 import tensorflow as tf
@@ -8,31 +8,35 @@ import tensorflow as tf
 _ROW_BITS = 32  # positions in one text are below 2^32
 
 
-def num_not_above(values: tf.RaggedTensor, among: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Returns how many numbers of its row each value is not below.
+def characters_at(positions: tf.Tensor, rows: tf.Tensor, lengths: tf.RaggedTensor) -> tf.Tensor:
+    """Returns the number in its text of the character that each byte is in, int32 [K, T]; behind the last, their count.
 
     Args:
-        values: integers [n, None], from 0 to 2^32.
-        among: integers [n, None], ascending in every row, from 0 to 2^32.
-
-    Returns:
-        int32 [n, None], by value.
+        positions: integers [K, T], bytes in the texts.
+        rows: the texts, among n.
+        lengths: integers [n, None], the bytes of each character; 0 for those that no byte is in.
     """
-    # Every row has a range of its own, so that one search over all of them does.
-    found = tf.raw_ops.UpperBound(sorted_inputs=_keys(among)[tf.newaxis], values=_keys(values)[tf.newaxis])[0]
-    before = tf.gather(among.row_splits, values.value_rowids())
-    return values.with_flat_values(found - tf.cast(before, tf.int32))
+    # All texts end to end, so that one search does.
+    behind = tf.cumsum(tf.cast(lengths.flat_values, tf.int64))
+    starts = lengths.row_starts()
+    first_bytes = tf.gather(tf.concat([[0], behind], axis=0), starts)  # [n]
+    found = _num_not_above(tf.cast(positions, tf.int64) + tf.gather(first_bytes, rows), behind)
+    return found - tf.gather(tf.cast(starts, tf.int32), rows)
 
 
-def ends_in_bytes(lengths: tf.RaggedTensor) -> tf.RaggedTensor:
-    """Returns the byte behind each character of texts, int64 [n, None].
+def num_up_to(positions: tf.Tensor, rows: tf.Tensor, among: tf.RaggedTensor) -> tf.Tensor:
+    """Returns how many numbers of its text each position is not below, int32 [K, T].
 
     Args:
-        lengths: integers [n, None], the bytes of each character.
+        positions: integers [K, T], from 0 to 2^32.
+        rows: the texts, among n.
+        among: int64 [n, None], ascending in every row, from 0 to 2^32.
     """
-    totals = tf.concat([[0], tf.cumsum(tf.cast(lengths.flat_values, tf.int64))], axis=0)
-    base = tf.gather(tf.gather(totals, lengths.row_starts()), lengths.value_rowids())
-    return lengths.with_flat_values(totals[1:] - base)
+    # Every text has a range of its own, so that one search over all of them does.
+    bases = tf.bitwise.left_shift(rows, tf.constant(_ROW_BITS, tf.int64))
+    keys = tf.bitwise.left_shift(among.value_rowids(), tf.constant(_ROW_BITS, tf.int64)) + among.flat_values
+    found = _num_not_above(tf.cast(positions, tf.int64) + bases, keys)
+    return found - tf.cast(tf.gather(among.row_starts(), rows), tf.int32)
 
 
 def utf8_lengths(code_points: tf.RaggedTensor) -> tf.RaggedTensor:
@@ -60,7 +64,8 @@ def ends_of(character: str, texts: tf.Tensor, rows: tf.Tensor) -> tf.RaggedTenso
     return tf.RaggedTensor.from_value_rowids(found, found_rows, nrows=num_texts, validate=False)
 
 
-def _keys(values: tf.RaggedTensor) -> tf.Tensor:
-    """Returns values with the numbers of their rows before them, int64 [T]."""
-    flat_values = tf.cast(values.flat_values, tf.int64)
-    return tf.bitwise.left_shift(values.value_rowids(), tf.constant(_ROW_BITS, tf.int64)) + flat_values
+def _num_not_above(values: tf.Tensor, among: tf.Tensor) -> tf.Tensor:
+    """Returns how many of among (int64 [N], ascending) are not above each of values (int64 [K, T]): int32 [K, T]."""
+    flat_values = tf.reshape(values, [1, -1])
+    found = tf.raw_ops.UpperBound(sorted_inputs=among[tf.newaxis], values=flat_values)
+    return tf.reshape(found, tf.shape(values))

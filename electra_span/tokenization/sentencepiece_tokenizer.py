@@ -88,8 +88,10 @@ class SentencePieceTokenizer(base.Tokenizer):
         """
         texts = normalization.valid_utf8(texts)
         ids, starts, ends = self._graph_tokenizer.tokenize_with_offsets(texts)
-        behind = places.ends_in_bytes(places.utf8_lengths(tf.strings.unicode_decode(texts, "UTF-8")))
-        return base.RaggedTokens(ids, places.num_not_above(starts, behind), places.num_not_above(ends, behind))
+        lengths = places.utf8_lengths(tf.strings.unicode_decode(texts, "UTF-8"))
+        positions = tf.stack([starts.flat_values, ends.flat_values])  # [2, T]
+        places_of_ids = tf.unstack(places.characters_at(positions, ids.value_rowids(), lengths))
+        return base.RaggedTokens(ids, *map(ids.with_flat_values, places_of_ids))
 
     def encode_flat(self, texts: Sequence[str]) -> base.FlatIds:
         """Returns the ids of many texts end to end: the fast path, without Python objects per token."""

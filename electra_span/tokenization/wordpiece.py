@@ -129,15 +129,14 @@ class WordPieceTokenizer(base.Tokenizer):
         long_rows = tf.where(tf.strings.regex_full_match(words, _LONG_TEXT))[:, 0]  # [rows]
         marked_words = self._mark_long_words(words)
         ids, starts, ends = self._fast_wordpiece.tokenize_with_offsets(marked_words)
-        marks = places.ends_of(self._long_word_mark, marked_words, long_rows)
-        sources = places.ends_in_bytes(self._normalized_lengths(tf.strings.unicode_decode(texts, "UTF-8")))
-
-        def source(positions: tf.RaggedTensor) -> tf.RaggedTensor:
-            """Returns the code points of texts that bytes of marked_words, marks aside, come from; int32 [n, None]."""
-            num_marks = tf.cast(places.num_not_above(positions, marks), positions.dtype)
-            return places.num_not_above(positions - len(self._long_word_mark.encode()) * num_marks, sources)
-
-        return base.RaggedTokens(ids, source(starts), source(ends - 1) + 1)
+        rows = ids.value_rowids()
+        positions = tf.stack([starts.flat_values, ends.flat_values - 1])  # [2, T]
+        mark = self._long_word_mark
+        num_marks = places.num_up_to(positions, rows, places.ends_of(mark, marked_words, long_rows))
+        positions -= tf.cast(len(mark.encode()) * num_marks, positions.dtype)
+        lengths = self._normalized_lengths(tf.strings.unicode_decode(texts, "UTF-8"))
+        first, last = tf.unstack(places.characters_at(positions, rows, lengths))
+        return base.RaggedTokens(ids, ids.with_flat_values(first), ids.with_flat_values(last + 1))
 
     def _normalized_lengths(self, code_points: tf.RaggedTensor) -> tf.RaggedTensor:
         """Returns the bytes that each code point (int32 [n, None]) has as a word or a part of one, int32 [n, None]."""
