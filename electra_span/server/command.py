@@ -1,0 +1,61 @@
+"""The command `serve`: its flags, and how it starts. Imports neither TensorFlow nor the web framework for its help."""
+
+import argparse
+import importlib.util
+
+from electra_span.config import UserError
+from electra_span.server.limits import add_limit_flags, read_limits
+
+_NEEDED = ("fastapi", "uvicorn")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what the command takes."""
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="MODEL",
+        help="folder of a published model, or one with discriminator/ and generator/ in it",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="where to listen (default: %(default)s, this machine only). Whoever reaches it may use it: no password",
+    )
+    parser.add_argument("--port", type=_port, default=8000, help="0 for any that is free (default: %(default)s)")
+    add_limit_flags(parser)
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Serves the models until Ctrl-C.
+
+    Raises:
+        UserError: a package is missing, a model cannot be loaded, or the address cannot be had.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"serve needs {' and '.join(missing)}: pip install 'electra-span[serve]'")
+    from electra_span.server import listening, served_models
+
+    limits, folders = read_limits(arguments), served_models.find_folders(arguments.models)
+    bound = listening.bind(arguments.host, arguments.port)
+    print(f"loading {', '.join(folders)}", flush=True)
+    models = served_models.load_models(folders)
+
+    from electra_span.inference.signatures import models_needed
+    from electra_span.server.app import make_app
+
+    app = make_app(models, models_needed(), limits, listening.allowed_hosts(arguments.host, bound))
+    bound.listen(limits.max_connections)
+    print(f"listening at {listening.url_of(bound)} (Ctrl-C ends it)", flush=True)
+    try:
+        listening.make_server(app, limits).run(sockets=[bound])
+    except KeyboardInterrupt:
+        print("ended", flush=True)
+
+
+def _port(text: str) -> int:
+    """Returns the number of a port."""
+    if not (text.isdecimal() and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"must be a port's number, 0 to 65535. Received: {text!r}")
+    return int(text)

@@ -1,0 +1,62 @@
+"""A real browser without a window."""
+
+import contextlib
+import json
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@contextlib.contextmanager
+def open_browser(profile: pathlib.Path, *, width: int = 1000, height: int = 900) -> Iterator[Any]:
+    """A Chromium with a profile of its own, driven by selenium; skips where there is none."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, of the extra test")
+    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (browser and driver):
+        pytest.skip("needs chromium and chromedriver (Debian: apt-get install chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-dev-shm-usage",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "lang=en",
+        f"user-data-dir={profile}",
+        f"window-size={width},{height}",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    try:
+        yield opened
+    finally:
+        opened.quit()
+
+
+def set_width(browser: Any, width: int) -> None:
+    """Gives the page a width in CSS pixels, as a phone's screen has it."""
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def set_scheme(browser: Any, scheme: str) -> None:
+    """Makes the reader prefer "light" or "dark"."""
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+
+def requested_urls(browser: Any) -> set[str]:
+    """Returns the addresses of all requests since it was asked last, but those of the browser's own pages."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    sent = (message for message in messages if message["method"] == "Network.requestWillBeSent")
+    urls = {message["params"]["request"]["url"] for message in sent}
+    return {url for url in urls if not url.startswith("chrome:")}
