@@ -1,24 +1,25 @@
 """What models do with raw strings, as their methods."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from electra_span.config import EncoderConfig
+from electra_span.inference import unpacking
 from electra_span.inference.requests import (
     InferenceError,
     check_at_least,
     check_equal_numbers,
     checked_texts,
+    checked_words,
+    is_list,
     shown,
 )
-from electra_span.inference.results import Classification, Fill, ReplacedToken, Score, TokenVectors
-from electra_span.tokenization.base import original_offsets
+from electra_span.inference.results import Classification, Fill, ReplacedToken, Score, TaggedText, TokenVectors
 
 POOLINGS = ("first", "mean", "none")
-Outputs = Mapping[str, np.ndarray]  # of a text
 
 
 class TextMethods:
@@ -29,7 +30,7 @@ class TextMethods:
     """
 
     config: EncoderConfig
-    tokenizer: Any  # a Tokenizer, None where the model was loaded without one
+    tokenizer: Any = None  # a Tokenizer, None where the model was loaded without one
 
     def classify(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, task: str | None = None
@@ -50,15 +51,30 @@ class TextMethods:
             check_equal_numbers(texts=columns[0], pairs=columns[1])
         rows = self._text_functions.run("classify" if pairs is None else "classify_pairs", columns, task=task)
         if rows and "score" in rows[0]:
-            return [Score(float(row["score"])) for row in rows]
-        return [
-            Classification(
-                _text(row["label"]),
-                float(row["probability"]),
-                dict(zip(map(_text, row["labels"]), row["probabilities"].tolist(), strict=True)),
-            )
-            for row in rows
-        ]
+            return [unpacking.score(row) for row in rows]
+        return [unpacking.classification(row) for row in rows]
+
+    def tag(self, texts: Sequence[str] | Sequence[Sequence[str]], *, task: str | None = None) -> list[TaggedText]:
+        """Returns the words of each text with their tags, and what they are together where the tags tell that.
+
+        Long texts are read in windows of whole words.
+
+        Args:
+            texts: n of them, which are split into words here, punctuation apart; or lists of words, whose places are
+                then those in the words with a blank between any two.
+            task: of the head, where the model has several for tagging.
+
+        Raises:
+            InferenceError: the model has no such head, or the texts are none; says what to do.
+        """
+        texts = list(texts) if is_list(texts) else texts
+        if is_list(texts) and any(map(is_list, texts)):
+            sentences = checked_words(texts)
+            rows = self._text_functions.run("tag_words", [sentences], task=task)
+            return [unpacking.tagged_words(words, row) for words, row in zip(sentences, rows, strict=True)]
+        texts = checked_texts("texts", texts)
+        rows = self._text_functions.run("tag", [texts], task=task)
+        return [unpacking.tagged_text(text, row) for text, row in zip(texts, rows, strict=True)]
 
     def embed(self, texts: Sequence[str], *, pooling: str = "first") -> np.ndarray | list[TokenVectors]:
         """Returns the last hidden states of texts as vectors.
@@ -78,10 +94,7 @@ class TextMethods:
             vectors = [row[pooling] for row in self._text_functions.run("embed", [texts])]
             return np.array(vectors, np.float32).reshape(len(texts), self.config.hidden_size)
         rows = self._text_functions.run("embed_tokens", [texts])
-        return [
-            TokenVectors(tokens, places, row["vectors"][: len(tokens)])
-            for row, (tokens, places) in zip(rows, map(_tokens, texts, rows), strict=True)
-        ]
+        return [unpacking.token_vectors(text, row) for text, row in zip(texts, rows, strict=True)]
 
     def replaced_tokens(self, texts: Sequence[str]) -> list[list[ReplacedToken]]:
         """Returns for each text its tokens with the probability that each was replaced.
@@ -94,13 +107,7 @@ class TextMethods:
         """
         texts = checked_texts("texts", texts)
         rows = self._text_functions.run("replaced", [texts])
-        return [
-            [
-                ReplacedToken(token, *place, probability)
-                for token, place, probability in zip(*_tokens(text, row), row["probabilities"].tolist(), strict=False)
-            ]
-            for text, row in zip(texts, rows, strict=True)
-        ]
+        return [unpacking.replaced_tokens(text, row) for text, row in zip(texts, rows, strict=True)]
 
     def fill_mask(self, texts: Sequence[str], num_candidates: int = 5) -> list[list[list[Fill]]]:
         """Returns for each text and each mask in it the most probable tokens there, best first.
@@ -122,7 +129,7 @@ class TextMethods:
             if mask not in text:
                 raise InferenceError(f"texts must have a mask, {mask}. Received: {shown(text)} at {index}")
         return [
-            [_fills(row, place) for place in range(text.count(mask))]
+            [unpacking.fills(row, place) for place in range(text.count(mask))]
             for text, row in zip(texts, function([texts]), strict=True)
         ]
 
@@ -132,22 +139,3 @@ class TextMethods:
         from electra_span.inference.running import ModelFunctions
 
         return ModelFunctions(self)
-
-
-def _text(value: bytes) -> str:
-    return value.decode()
-
-
-def _tokens(text: str, row: Outputs) -> tuple[list[str], list[tuple[int, int]]]:
-    """Returns the tokens of a text, and their places in it."""
-    num_tokens = np.count_nonzero(row["starts"] >= 0)
-    places = zip(row["starts"][:num_tokens].tolist(), row["ends"][:num_tokens].tolist(), strict=True)
-    return [*map(_text, row["tokens"][:num_tokens])], original_offsets(text, list(places))
-
-
-def _fills(row: Outputs, mask: int) -> list[Fill]:
-    """Returns what may stand in the place of a mask of a text; nothing where there was no room for it."""
-    if mask >= len(row["starts"]) or row["starts"][mask] < 0:
-        return []
-    columns = map(_text, row["tokens"][mask]), map(_text, row["texts"][mask]), row["probabilities"][mask].tolist()
-    return [Fill(*values) for values in zip(*columns, strict=True)]

@@ -84,7 +84,7 @@ def read_texts(
 
     def joined(a: tf.RaggedTensor, b: tf.RaggedTensor, start: int, end: int) -> tf.RaggedTensor:
         last = tf.RaggedTensor.from_row_lengths(tf.fill([tf.reduce_sum(is_pair)], end), is_pair)
-        return tf.concat([_enclosed(_kept(a, cut.first), start, end), _kept(b, cut.second), last], axis=1)
+        return tf.concat([_enclosed(kept_of(a, cut.first), start, end), kept_of(b, cut.second), last], axis=1)
 
     ids = joined(first[0], second[0], tokenizer.cls_id, tokenizer.sep_id)
     starts_and_ends = [joined(a, b, NO_PLACE, NO_PLACE) for a, b in zip(first[1:], second[1:], strict=True)]
@@ -102,8 +102,8 @@ def read_tokens(ids: tf.RaggedTensor, *places: tf.RaggedTensor, tokenizer: Token
     """
     lengths = ids.row_lengths()
     kept = tf.minimum(lengths, max_seq_length - 2)
-    rows = _enclosed(_kept(ids, kept), tokenizer.cls_id, tokenizer.sep_id)
-    starts_and_ends = [_enclosed(_kept(column, kept), NO_PLACE, NO_PLACE) for column in places]
+    rows = _enclosed(kept_of(ids, kept), tokenizer.cls_id, tokenizer.sep_id)
+    starts_and_ends = [_enclosed(kept_of(column, kept), NO_PLACE, NO_PLACE) for column in places]
     return _padded_batch(rows, starts_and_ends, kept + 2, kept < lengths, tokenizer)
 
 
@@ -158,7 +158,7 @@ def _cut_pairs(first: tf.Tensor, second: tf.Tensor, limit: tf.Tensor) -> _Cut:
     return _Cut(kept_first, kept_second, (kept_first < first) | (kept_second < second))
 
 
-def _kept(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
+def kept_of(rows: tf.RaggedTensor, lengths: tf.Tensor) -> tf.RaggedTensor:
     """Returns the first of each row [n, None], as many as lengths [n] says."""
     places = tf.ragged.range(rows.row_lengths())
     is_kept = places.flat_values < tf.gather(lengths, rows.value_rowids())

@@ -27,13 +27,18 @@ def checked_texts(name: str, texts: Any) -> list[str]:
     Raises:
         InferenceError: for anything else, one string above all.
     """
-    if isinstance(texts, (str, bytes)) or not hasattr(texts, "__iter__"):
+    if not is_list(texts):
         raise InferenceError(f"{name} must be a list of strings, also for one: [text]. Received: {shown(texts)}")
     texts = list(texts)
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise InferenceError(f"{name} must be a list of strings. Received: {shown(text)} at {index}")
     return texts
+
+
+def is_list(value: Any) -> bool:
+    """Returns whether a value can be a list of texts."""
+    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes))
 
 
 def checked_words(sentences: Any) -> list[list[str]]:

@@ -14,6 +14,7 @@ from electra_span.tokenization.base import without_surrogates
 Outputs = dict[str, np.ndarray]
 Text = str | Sequence[str]  # a text, or its words
 
+_UNREAD = "\ufffd".encode()  # for a word of which nothing is text
 _MOST_TEXTS = 64  # of a batch
 _MOST_CHARACTERS = 1 << 16  # of a batch, were all its texts as long as the longest
 
@@ -98,7 +99,7 @@ def _tensor(texts: Sequence[Text]) -> tf.Tensor:
     if isinstance(texts[0], str):
         return tf.constant([_encoded(str(text)) for text in texts])
     most_words = max(map(len, texts))
-    rows = [[*map(_encoded, words), *[b""] * (most_words - len(words))] for words in texts]
+    rows = [[*(_encoded(word) or _UNREAD for word in words), *[b""] * (most_words - len(words))] for words in texts]
     return tf.constant(rows, tf.string, shape=[len(rows), most_words])
 
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from electra_span.head_config import HeadConfig
 from electra_span.inference.mask_filling import fill_mask_function
 from electra_span.inference.requests import InferenceError, find_head
+from electra_span.inference.tagging import tag_function, tag_words_function
 from electra_span.inference.text_functions import (
     TextFunction,
     classify_function,
@@ -20,6 +21,7 @@ from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTower
 from electra_span.task_model import ElectraTaskModel
 
 _TEXTS = tf.TensorSpec([None], tf.string)
+_WORDS = tf.TensorSpec([None, None], tf.string)
 _COUNT = tf.TensorSpec([], tf.int32)
 _ENCODERS = (ElectraDiscriminator, ElectraGenerator, ElectraTaskModel)  # models with one, which reads all of a text
 
@@ -68,6 +70,8 @@ _ROWS: Mapping[str, _Row] = {
     "classify_pairs": _Row(
         "classify", (ElectraTaskModel,), _CLASSES, {"texts": _TEXTS, "pairs": _TEXTS}, classify_function
     ),
+    "tag": _Row("tag", (ElectraTaskModel,), ("tagging",), {"texts": _TEXTS}, tag_function),
+    "tag_words": _Row("tag", (ElectraTaskModel,), ("tagging",), {"words": _WORDS}, tag_words_function),
     "embed": _Row("embed", _ENCODERS, (), {"texts": _TEXTS}, embed_function),
     "embed_tokens": _Row("embed", _ENCODERS, (), {"texts": _TEXTS}, embed_tokens_function),
     "replaced": _Row("replaced", (ElectraDiscriminator,), (), {"texts": _TEXTS}, replaced_function),

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from finetune.tags import spans_of
+from electra_span.tags import spans_of
 
 
 class SpanCounts(NamedTuple):

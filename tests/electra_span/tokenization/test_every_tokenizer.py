@@ -60,6 +60,12 @@ def test_every_way_to_encode_gives_the_same_ids(tokenizer):
     assert [row for batch in dataset for row in batch.to_list()] == ids
 
 
+def test_words_have_the_same_ids_in_a_graph(tokenizer):
+    words = ["the", "", " cat", "caf\u00e9", "\u00a0x", "\x1fx", "\x00", "\u2028"]
+    in_graph = tf.function(tokenizer.encode_words_ragged, autograph=False)
+    assert in_graph(tf.constant(words)).to_list() == tokenizer.encode_words(words)
+
+
 def _rows_of(tokens):
     """Returns the rows of RaggedTokens as `encode_with_offsets` has them."""
     ids, starts, ends = (values.to_list() for values in tokens)

@@ -1,0 +1,91 @@
+"""The tags of the words of raw strings, as functions of string tensors that a graph can hold."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from electra_span.head_config import HeadConfig
+from electra_span.inference.reading import NO_PLACE
+from electra_span.inference.text_functions import TextFunction
+from electra_span.inference.words import Words, given_words, read_words, split_words
+from electra_span.tokenization import Tokenizer
+
+_WINDOW_BATCH_SIZE = 32
+
+
+def tag_function(model: Any, head: HeadConfig, tokenizer: Tokenizer, *, max_seq_length: int) -> TextFunction:
+    """Returns a function of texts (string [n]) that finds their words and tags them.
+
+    Its outputs are words, tags (string [n, W] for W words of the text that has most; "" where there are fewer),
+    probabilities (float32 [n, W], 0 there), and starts and ends (int32 [n, W], code points, -1 there). Texts of more
+    tokens than the model reads are read in windows of whole words, some at a time.
+
+    Args:
+        model: an ElectraTaskModel.
+        head: of its, for tagging.
+        tokenizer: of the model.
+        max_seq_length: the most tokens of a window.
+    """
+    tag_words = _tagger(model, head, tokenizer, max_seq_length)
+    return lambda texts: tag_words(split_words(texts))
+
+
+def tag_words_function(model: Any, head: HeadConfig, tokenizer: Tokenizer, *, max_seq_length: int) -> TextFunction:
+    """Returns a function of sentences of words (string [n, W], "" behind the last) that tags them.
+
+    Its outputs are those of `tag_function`; places are those in the words with a blank between any two.
+    """
+    tag_words = _tagger(model, head, tokenizer, max_seq_length)
+    return lambda words: tag_words(given_words(words))
+
+
+def _tagger(
+    model: Any, head: HeadConfig, tokenizer: Tokenizer, max_seq_length: int
+) -> Callable[[Words], dict[str, tf.Tensor]]:
+    """Returns a function that tags words; see `tag_function`."""
+    labels = tf.constant(head.labels)
+
+    def tag(words: Words) -> dict[str, tf.Tensor]:
+        windows = read_words(words.words, tokenizer=tokenizer, max_seq_length=max_seq_length)
+        logits = _logits_in_parts(
+            lambda **inputs: model.heads[head.task](model.encoder(**inputs)), windows.batch.inputs, len(head.labels)
+        )
+        places = tf.stack([windows.word_windows, windows.word_positions], axis=1)  # [words, 2]
+        probabilities = tf.nn.softmax(tf.gather_nd(logits, places))  # [words, C]
+
+        def padded(values: tf.Tensor, default: Any) -> tf.Tensor:
+            return words.words.with_flat_values(values).to_tensor(default)  # [n, W]
+
+        return {
+            "words": words.words.to_tensor(""),
+            "tags": padded(tf.gather(labels, tf.argmax(probabilities, axis=-1)), ""),
+            "probabilities": padded(tf.reduce_max(probabilities, axis=-1), 0.0),
+            "starts": words.starts.to_tensor(NO_PLACE),
+            "ends": words.ends.to_tensor(NO_PLACE),
+            "is_cut": windows.is_cut,
+        }
+
+    return tag
+
+
+def _logits_in_parts(model: Callable[..., tf.Tensor], inputs: dict[str, tf.Tensor], num_labels: int) -> tf.Tensor:
+    """Returns the logits of windows, some of which go through the model at a time: float32 [W, L, C].
+
+    Args:
+        model: returns the logits of a part.
+        inputs: its arguments, int32 [W, L] each.
+        num_labels: C.
+    """
+    num_windows = tf.shape(inputs["input_ids"])[0]
+    num_parts = tf.maximum(1, (num_windows + _WINDOW_BATCH_SIZE - 1) // _WINDOW_BATCH_SIZE)
+    parts = tf.TensorArray(tf.float32, num_parts, infer_shape=False, element_shape=[None, None, num_labels])
+
+    def add_part(part: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        start = part * _WINDOW_BATCH_SIZE
+        own = {name: rows[start : start + _WINDOW_BATCH_SIZE] for name, rows in inputs.items()}
+        return part + 1, parts.write(part, model(**own))
+
+    start = (tf.constant(0), parts)
+    _, parts = tf.while_loop(lambda part, _: part < num_parts, add_part, start, parallel_iterations=1)
+    return parts.concat()
