@@ -5,8 +5,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from finetune.reading import BadRowLimit, DataError, RowTally, is_text, read_lines
 from electra_span.tags import bio_tags, bioes_tags, is_tag, spans_of
+from finetune.reading import BadRowLimit, DataError, RowTally, is_text, read_lines
 
 _DOCUMENT_START = "-DOCSTART-"
 _BETWEEN_COLUMNS = re.compile("[ \t]+")

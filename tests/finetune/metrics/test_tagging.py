@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.metrics.tagging import SpanCounts, span_counts, tagging_scores
 from electra_span.tags import READINGS, Span, bio_tags, bioes_tags, is_tag, spans_of
+from finetune.metrics.tagging import SpanCounts, span_counts, tagging_scores
 
 TAGS = ["O", *(f"{position}-{kind}" for position in "BIES" for kind in "XY")]
 # Where conlleval's tables say that a span ends before a tag, or starts at it, for tags of one kind.
