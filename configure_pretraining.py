@@ -44,7 +44,23 @@ class PretrainingConfig:
         None, "of two_stage, the steps of each stage; null: half of num_train_steps each"
     )
     generator_checkpoint: str | None = hparam(
-        None, "of two_stage, the folder of a published generator to start from in place of the first stage"
+        None, "of two_stage, a generator to start from in place of the first stage, in any form as init_checkpoint"
+    )
+    init_checkpoint: str | None = hparam(
+        None,
+        "models to go on from, with a fresh optimizer: a TensorFlow checkpoint of the original's, a Hugging Face "
+        "folder, a folder that a run published or one with discriminator and generator, a zip of any of these; null: "
+        "fresh weights",
+    )
+    init_vocabulary: str = hparam(
+        "remap",
+        "of init_checkpoint, whose vectors words take: remap (those of the same token, new tokens' are drawn), same "
+        "(those of the same id), new (all are drawn)",
+    )
+    init_step: int = hparam(
+        0,
+        "step that training from init_checkpoint begins at, as if so many updates had been made: schedules, learning "
+        "rate and warmup included, are what they are at that step; num_train_steps - init_step updates are made",
     )
     decoupled_generator_update: bool = hparam(
         False, "at each step update the generator alone, then the discriminator, each with an optimizer of its own"

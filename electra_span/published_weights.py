@@ -30,7 +30,7 @@ def write_tensors(model: Model, path: pathlib.Path) -> None:
     for ours, tensor in _values_of(model).items():
         value = np.asarray(tensor, dtype=np.float32)
         tensors[names[ours].hugging_face] = np.ascontiguousarray(value.T if names[ours].is_transposed else value)
-    tensors[WORD_EMBEDDINGS] = _embeddings_of(model).words.full_table().numpy()
+    tensors[WORD_EMBEDDINGS] = embeddings_of(model).words.full_table().numpy()
     save_file(tensors, path, metadata={"format": "pt"})
 
 
@@ -52,7 +52,7 @@ def read_tensors(path: pathlib.Path, architecture: Architecture) -> dict[str, np
             _check_tensors(shapes, path, architecture)
             tensors = {}
             for name in expected_names(*architecture):
-                value = file.get_tensor(_name_in(shapes, name.hugging_face)).astype(np.float32)
+                value = file.get_tensor(name_in(shapes, name.hugging_face)).astype(np.float32)
                 tensors[name.ours] = value.T if name.is_transposed else value
             return tensors
     except FileNotFoundError as error:
@@ -63,17 +63,18 @@ def read_tensors(path: pathlib.Path, architecture: Architecture) -> dict[str, np
 
 def _values_of(model: Model) -> dict[str, np.ndarray]:
     """Returns the values of a model's variables by their path below it, of embeddings their whole tables."""
-    tables = _embeddings_of(model).tables
+    tables = embeddings_of(model).tables
     of_tables = {table.variable.path for table in tables.values()}
     values = {relative_path(each): each.numpy() for each in model.variables if each.path not in of_tables}
     return {**values, **{f"embeddings/{name}": table.whole().numpy() for name, table in tables.items()}}
 
 
-def _embeddings_of(model: Model) -> Embeddings:
+def embeddings_of(model: Model) -> Embeddings:
+    """Returns the layer that a model reads its tokens by."""
     return (model if isinstance(model, TwoTowerGenerator) else model.encoder).embeddings
 
 
-def _name_in(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+def name_in(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
     """Returns a tensor's name in a file, which may be that of an encoder alone."""
     bare = name.removeprefix(_ENCODER)
     return bare if name not in shapes and bare in shapes else name
@@ -82,7 +83,7 @@ def _name_in(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
 def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, architecture: Architecture) -> None:
     """Raises PublishedModelError where a tensor that the model needs is missing, or of another shape."""
     for name in expected_names(*architecture):
-        shape = shapes.get(_name_in(shapes, name.hugging_face))
+        shape = shapes.get(name_in(shapes, name.hugging_face))
         if shape is None:
             remedy = _remedy(name.hugging_face, shapes)
             raise PublishedModelError(f"{path}: lacks the tensor {name.hugging_face}{remedy}")

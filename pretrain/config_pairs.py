@@ -21,6 +21,7 @@ def check_pairs(config: Any) -> None:
         _rules_of_embeddings,
         _rules_of_objectives,
         _rules_of_stages,
+        _rules_of_the_start,
     )
     for possible, names, rule in itertools.chain.from_iterable(group(config) for group in groups):
         if not possible:
@@ -204,5 +205,26 @@ def _rules_of_stages(config: Any) -> tuple[_Rule, ...]:
             config.stage_steps is None or (len(config.stage_steps) == 2 and min(config.stage_steps) > 0),
             ("stage_steps",),
             "must be two numbers of steps, [generator's, discriminator's]",
+        ),
+    )
+
+
+def _rules_of_the_start(config: Any) -> tuple[_Rule, ...]:
+    return (
+        (
+            config.init_checkpoint is None or config.training_mode != "two_stage",
+            ("init_checkpoint", "training_mode"),
+            "its first stage is a run with training_mode generator, which may have init_checkpoint; then its second "
+            "one starts from generator_checkpoint",
+        ),
+        (
+            config.init_checkpoint is not None or (config.init_step == 0 and config.init_vocabulary == "remap"),
+            ("init_step", "init_vocabulary", "init_checkpoint"),
+            "these are about init_checkpoint; leave them out, or name it",
+        ),
+        (
+            config.init_step < config.num_train_steps,
+            ("init_step", "num_train_steps"),
+            "training goes from the one to the other; num_train_steps counts the updates that init_step stands for",
         ),
     )

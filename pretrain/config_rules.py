@@ -9,7 +9,7 @@ from pretrain.config_defaults import SHARING
 
 _AT_LEAST: dict[str, float] = {
     "gen_weight": 0, "disc_weight": 0, "sbgo_weight": 0, "sbpo_weight": 0, "lr_decay_power": 0, "weight_decay_rate": 0,
-    "num_warmup_steps": 0, "seed": 0,
+    "num_warmup_steps": 0, "seed": 0, "init_step": 0,
     "num_eval_examples": 0, "eval_every_steps": 0, "num_train_steps": 1, "num_eval_steps": 1, "log_steps": 1,
     "save_checkpoints_steps": 1, "keep_checkpoint_max": 1, "iterations_per_loop": 1, "shuffle_buffer_size": 1,
     "train_batch_size": 1, "eval_batch_size": 1, "gradient_accumulation_steps": 1, "num_tpu_cores": 1,
@@ -36,6 +36,7 @@ def check_values(config: Any) -> None:
     check_choice("precision", config.precision, ("auto", "float32", "mixed_bfloat16", "mixed_float16"))
     check_choice("embedding_sharing", config.embedding_sharing, SHARING)
     check_choice("training_mode", config.training_mode, ("joint", "generator", "two_stage", "discriminator"))
+    check_choice("init_vocabulary", config.init_vocabulary, ("remap", "same", "new"))
     check_choice("generator_prediction", config.generator_prediction, ("mlm", "sbgo", "mean"))
     check_choice("masking", config.masking, ("token", "whole_word", "span"))
     check_choice("replace_unit", config.replace_unit, ("position", "span"))

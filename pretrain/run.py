@@ -25,6 +25,7 @@ from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
 from pretrain.run_data import RunData
 from pretrain.stages import start_from_generator
+from pretrain.starting import start_from_checkpoint
 
 
 class Run:
@@ -51,9 +52,6 @@ class Run:
         self._check_batch_sizes()
         with self.strategy.scope():
             self.model = build_configured_model(config, self.execution, self.data.phases[0].masking.random_token_counts)
-            generator, discriminator = self.model.generator, self.model.discriminator
-            if config.generator_checkpoint and generator is not None and discriminator is not None:
-                start_from_generator(generator, discriminator, config.generator_checkpoint)
         loss_function = self._loss_function("both")
         last_step = tf.constant(config.num_train_steps, tf.int64)  # all evaluations of a run are made by the same rules
         self.evaluation_step = make_evaluation_step(
@@ -61,6 +59,21 @@ class Run:
             strategy=self.strategy,
             compile_step=self.execution.compile_step,
         )
+
+    def start(self) -> int:
+        """Gives the models the weights that the configuration names, where it does; returns the step to begin at.
+
+        Raises:
+            UserError: these cannot be read, or do not fit.
+        """
+        config, generator, discriminator = self.config, self.model.generator, self.model.discriminator
+        with self.strategy.scope():
+            if config.generator_checkpoint and generator is not None and discriminator is not None:
+                beside = self.model_dir / "generator_checkpoint"
+                start_from_generator(generator, discriminator, config.generator_checkpoint, beside=beside)
+            if config.init_checkpoint:
+                start_from_checkpoint(self.model, config, self.data.tokenizer)
+        return config.init_step
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Returns the numbers of `summarize` on the evaluation set, at the current weights, made by step updates."""

@@ -22,7 +22,7 @@ class Phase(NamedTuple):
 
     Attributes:
         config: the configuration in force; its steps are the whole run's.
-        first_step: updates made before it.
+        first_step: updates made before it, those that init_step stands for included.
         last_step: updates made at its end.
         files: the records of training.
         evaluation_files: the records of evaluation, at whose head those files may be.
@@ -51,7 +51,7 @@ class RunData:
         configs, ends = config.in_phases(), config.phase_ends
         self.tokenizer = _load_tokenizer(config, input_files(configs[0].pretrain_tfrecords))
         self.phases = [
-            _make_phase(each, start, end, self.tokenizer)
+            _make_phase(each, max(start, config.init_step), end, self.tokenizer)
             for each, start, end in zip(configs, [0, *ends[:-1]], ends, strict=True)
         ]
 

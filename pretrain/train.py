@@ -59,7 +59,8 @@ def _train(run: Run) -> None:
     optimizers = {learner: update.optimizer for learner, update in updates.items()}
     state = {"optimizers": optimizers, "iterators": iterators, "window": window}
     checkpoints = run.checkpoints(**state, **({"loss_scale": loss_scale} if loss_scale else {}))
-    first_step = checkpoints.restore_latest() or 0
+    restored = checkpoints.restore_latest()
+    first_step = run.start() if restored is None else restored
     logging.info("training from step %d to %d", first_step, config.num_train_steps)
     if run.is_chief:
         _write_config(run)

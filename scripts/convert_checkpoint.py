@@ -5,9 +5,7 @@ the model itself where SOURCE holds one, else TARGET/discriminator and TARGET/ge
 """
 
 import argparse
-import contextlib
 import pathlib
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -56,8 +54,10 @@ def main(arguments: argparse.Namespace) -> None:
         raise UserError(f"TARGET must be a new or an empty folder. Received: {str(arguments.target)!r}")
     if not arguments.source.exists() and not arguments.source.parent.is_dir():
         raise UserError(f"SOURCE: no such file or folder. Received: {str(arguments.source)!r}")
+    from electra_span.convert.sources import opened
+
     try:
-        with _opened(arguments.source, arguments.target) as source_path:
+        with opened(arguments.source, arguments.target) as source_path:
             convert(arguments, source_path)
     except UserError as error:  # which may quote names from files of others
         raise UserError(without_controls(str(error).replace("\n", " "))) from error
@@ -72,6 +72,8 @@ def convert(arguments: argparse.Namespace, source_path: pathlib.Path) -> None:
         "generator": arguments.generator_num_attention_heads,
     }
     source = read_source(source_path, heads)
+    if any(half.part == "encoder" for half in source.halves):
+        raise UserError(f"{arguments.source}: is an encoder without a head, of which no form here is made")
     print(f"{arguments.source} is {source.kind}", *_describe(source), sep="\n")
     tokenizers = [_read_tokenizer(half, arguments) for half in source.halves]
     if None in tokenizers:
@@ -156,34 +158,13 @@ def _describe(source: "Source") -> Iterator[str]:
 
 def _read_tokenizer(half: "Half", arguments: argparse.Namespace) -> "Tokenizer | None":
     """Returns the tokenizer of the file that was named, or of the source; None where there is none."""
-    from electra_span.pretrained import read_tokenizer
+    from electra_span.convert.vocabularies import checked_against, source_tokenizer
     from electra_span.tokenization import load_tokenizer
 
-    config = half.architecture.config
-    has_settings = not half.located.weights.is_tf1 or (half.folder / "tokenizer_config.json").exists()
-    if arguments.vocab_file is None and has_settings:
-        return read_tokenizer(half.folder, config)
-    file = pathlib.Path(arguments.vocab_file or half.folder / "vocab.txt")
-    if arguments.vocab_file is None and not file.exists():
-        return None
-    tokenizer = load_tokenizer(file, do_lower_case=arguments.do_lower_case)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise UserError(
-            f"{file}: must have at most the model's {config.vocab_size} tokens. Received: {tokenizer.vocab_size}"
-        )
-    return tokenizer
-
-
-@contextlib.contextmanager
-def _opened(source: pathlib.Path, target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the path of a source, that of a zip's files where it is one."""
-    if not source.is_file() or not (source.suffix == ".zip" or zipfile.is_zipfile(source)):
-        yield source
-        return
-    from electra_span.convert.archives import unpacked
-
-    with unpacked(source, target) as folder:
-        yield folder
+    if arguments.vocab_file is None:
+        return source_tokenizer(half, do_lower_case=arguments.do_lower_case)
+    tokenizer = load_tokenizer(arguments.vocab_file, do_lower_case=arguments.do_lower_case)
+    return checked_against(half.architecture.config, tokenizer, arguments.vocab_file)
 
 
 def _count(text: str) -> int:

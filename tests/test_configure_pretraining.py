@@ -33,6 +33,7 @@ OWN_DEFAULTS = {
     "generator_prediction": "mean", "masking": "span", "span_geometric_p": 0.2, "max_span_length": 10,
     "span_whole_words": False, "replace_probs": [0.8, 0.1, 0.1], "replace_unit": "span",
     "random_tokens": "uniform", "training_mode": "joint", "stage_steps": None, "generator_checkpoint": None,
+    "init_checkpoint": None, "init_vocabulary": "remap", "init_step": 0,
     "decoupled_generator_update": False, "phases": None,
 }  # fmt: skip
 

@@ -2,13 +2,13 @@
 
 import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from electra_span.config import EncoderConfig
-from electra_span.convert.names import WORD_EMBEDDINGS, Model, ModelClass, expected_names, names_of, relative_path
+from electra_span.convert.names import WORD_EMBEDDINGS, Model, ModelClass, expected_names, relative_path
 from electra_span.convert.naming import Name
 from electra_span.convert.sizes import Located, check_variables, read_sizes
 from electra_span.convert.tf1 import ConversionError
@@ -17,6 +17,7 @@ from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.pretrained import make_model
 from electra_span.published_config import CONFIG_FILE, Architecture, read_config
+from electra_span.published_weights import name_in
 
 PARTS = ("discriminator", "generator")
 CONFIG_OF_PART = {"discriminator": CONFIG_FILE, "generator": "generator_config.json"}  # beside a TF1 checkpoint
@@ -37,16 +38,18 @@ class Half(NamedTuple):
     """A model in its source.
 
     Attributes:
-        part: "discriminator" or "generator"; "model" for one with heads for tasks.
+        part: "discriminator" or "generator"; "model" for one with heads for tasks; "encoder" for one without a head.
         architecture: what it is.
         located: where its variables are.
         folder: where its tokenizer's files are, if anywhere.
+        published: its config.json; empty where there is none.
     """
 
     part: str
     architecture: Architecture
     located: Located
     folder: pathlib.Path
+    published: Mapping[str, Any]
 
 
 class Unused(NamedTuple):
@@ -83,7 +86,7 @@ def tf1_halves(weights: Weights, num_attention_heads: Mapping[str, int | None]) 
         file = weights.path.parent / CONFIG_OF_PART[source]
         published = _read_settings(file) if file.exists() else {}
         heads = num_attention_heads[part] or num_attention_heads[source]
-        halves.append(_checked(part, located, read_sizes(located, published, heads), weights.path.parent))
+        halves.append(_checked(part, located, read_sizes(located, published, heads), weights.path.parent, published))
     return halves
 
 
@@ -98,24 +101,28 @@ def hugging_face_half(weights: Weights, folder: pathlib.Path, num_attention_head
     if (folder / CONFIG_FILE).exists():
         published, described = _read_settings(folder / CONFIG_FILE), read_config(folder / CONFIG_FILE)
     model_class = described.model_class if described else _class_of(weights)
-    if issubclass(model_class, ElectraEncoder):
-        raise ConversionError(f"{folder}: is an encoder without a head, of which no form here is made")
-    part = next((part for part, kind in _HEADS.values() if issubclass(model_class, kind)), "model")
-    located = Located(weights, model_class, lambda name: (name.hugging_face,))
-    heads = num_attention_heads["discriminator" if part == "model" else part]
-    return _checked(part, located, read_sizes(located, published, heads), folder, described)
+    part = "encoder" if issubclass(model_class, ElectraEncoder) else "model"
+    part = next((part for part, kind in _HEADS.values() if issubclass(model_class, kind)), part)
+    located = Located(weights, model_class, lambda name: (name_in(weights.shapes, name.hugging_face),))
+    heads = num_attention_heads[part if part in PARTS else "discriminator"]
+    return _checked(part, located, read_sizes(located, published, heads), folder, published, described)
 
 
 def build(half: Half) -> Model:
-    """Returns the model of a half with its weights."""
+    """Returns the model of a half, which is not an encoder alone, with its weights."""
     model = make_model(half.architecture, "float32")
-    names = {name.ours: name for name in names_of(model)}
-    weights, _, locate = half.located
-    for variable in model.variables:
-        name = names[relative_path(variable)]
-        value = np.concatenate([weights.read(part) for part in locate(name)], axis=-1)
-        variable.assign(value.T if name.is_transposed and not weights.is_tf1 else value)
+    variables = {relative_path(variable): variable for variable in model.variables}
+    for path, value in read_values(half):
+        variables[path].assign(value)
     return model
+
+
+def read_values(half: Half) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the path of each variable of a half, below its model, and its value: float32."""
+    weights, _, locate = half.located
+    for name in expected_names(*half.architecture):
+        value = np.concatenate([weights.read(part) for part in locate(name)], axis=-1)
+        yield name.ours, value.T if name.is_transposed and not weights.is_tf1 else value
 
 
 def unused_tensors(weights: Weights, halves: Sequence[Half]) -> Unused:
@@ -154,6 +161,7 @@ def _checked(
     located: Located,
     config: EncoderConfig,
     folder: pathlib.Path,
+    published: Mapping[str, Any],
     described: Architecture | None = None,
 ) -> Half:
     """Returns a half whose variables are all there, of the shapes that its sizes ask for."""
@@ -166,7 +174,7 @@ def _checked(
         )
     architecture = Architecture(located.model_class, config, max_span_length, heads)
     check_variables(located, list(expected_names(*architecture)))
-    return Half(part, architecture, located, folder)
+    return Half(part, architecture, located, folder, published)
 
 
 def _max_span_length(located: Located, config: EncoderConfig) -> int:

@@ -1,9 +1,12 @@
 """Recognising what someone has: an official TF1 checkpoint, a Hugging Face folder, or models of ours."""
 
+import contextlib
 import pathlib
-from collections.abc import Callable, Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from electra_span.convert.archives import unpacked
 from electra_span.convert.halves import PARTS, Half, Unused, hugging_face_half, tf1_halves, unused_tensors
 from electra_span.convert.tf1 import ConversionError
 from electra_span.convert.weights import PICKLE_FILE, SHARD_INDEX, open_hugging_face, open_tf1
@@ -28,6 +31,24 @@ class Source(NamedTuple):
     kind: str
     halves: list[Half]
     unused: Unused
+
+
+@contextlib.contextmanager
+def opened(path: pathlib.Path, beside: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the path of a source, that of its files where it is a zip, which are removed afterwards.
+
+    Args:
+        path: as for `read_source`, or a zip of any of that.
+        beside: a zip is unpacked in this one's folder.
+
+    Raises:
+        ConversionError: it is a zip that cannot be unpacked, or holds what no such zip has a reason to.
+    """
+    if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
+        with unpacked(path, beside) as folder:
+            yield folder
+    else:
+        yield path
 
 
 def read_source(path: pathlib.Path, num_attention_heads: Mapping[str, int | None]) -> Source:

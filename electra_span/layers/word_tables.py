@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from electra_span.config import LARGE_VOCABULARY, EncoderConfig
@@ -32,17 +33,21 @@ class Table:
     """
 
     def __init__(self, variable: keras.Variable, base: "Table | None" = None) -> None:
-        self.variable, self._base = variable, base
+        self.variable, self.base = variable, base
 
     def lookup(self, ids: tf.Tensor) -> tf.Tensor:
         """Returns the rows of ids [...]: float32 [..., width]."""
         rows = tf.gather(self.variable, ids)
-        return rows if self._base is None else tf.stop_gradient(self._base.lookup(ids)) + rows
+        return rows if self.base is None else tf.stop_gradient(self.base.lookup(ids)) + rows
 
     def whole(self) -> tf.Tensor:
         """Returns all rows: float32 [rows, width]."""
         rows = tf.convert_to_tensor(self.variable)
-        return rows if self._base is None else tf.stop_gradient(self._base.whole()) + rows
+        return rows if self.base is None else tf.stop_gradient(self.base.whole()) + rows
+
+    def assign(self, rows: np.ndarray) -> None:
+        """Changes the variable, and no base, so that all rows are those given: float32 [rows, width]."""
+        self.variable.assign(rows if self.base is None else rows - self.base.whole().numpy())
 
 
 class FullWords:

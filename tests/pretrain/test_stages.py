@@ -9,11 +9,12 @@ from safetensors.numpy import load_file
 from electra_span.convert.names import relative_path
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
+from electra_span.initial_weights.words import InitialWeightsError
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, make_two_towers
 from electra_span.objective import corrupt_at_random
 from electra_span.pretrained import save_pretrained
 from electra_span.task_model import ElectraTaskModel
-from pretrain.stages import GeneratorCheckpointError, start_from_generator
+from pretrain.stages import start_from_generator
 from pretrain.train import train
 from tests.tiny_models import MASK, TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
 from tests.tiny_run import HPARAMS, tiny_config, write_tiny_data
@@ -100,7 +101,7 @@ def test_the_discriminator_starts_from_what_of_the_generator_fits_it(tmp_path, c
     trained = _published(tmp_path, ElectraGenerator, config)
     generator = ElectraGenerator(ElectraEncoder(config, name="generator"))
     discriminator = ElectraDiscriminator(ElectraEncoder(TINY, name="electra"))
-    start_from_generator(generator, discriminator, str(tmp_path))
+    start_from_generator(generator, discriminator, str(tmp_path), beside=tmp_path)
     for variable in generator.variables:
         np.testing.assert_array_equal(variable, trained[relative_path(variable)])
     taken = {
@@ -117,14 +118,14 @@ def test_a_checkpoint_that_is_no_such_generator_is_an_error(tmp_path):
     _published(tmp_path / "discriminator", ElectraDiscriminator, TINY)
     _published(tmp_path / "small", ElectraGenerator, TINY_GENERATOR)
     models = ElectraGenerator(ElectraEncoder(TINY)), ElectraDiscriminator(ElectraEncoder(TINY))
-    with pytest.raises(GeneratorCheckpointError, match="must hold a generator, not a discriminator"):
-        start_from_generator(*models, str(tmp_path / "discriminator"))
+    with pytest.raises(InitialWeightsError, match="must hold a generator, not a discriminator"):
+        start_from_generator(*models, str(tmp_path / "discriminator"), beside=tmp_path)
     save_pretrained(make_two_towers(ElectraEncoder, TINY), None, tmp_path / "towers")
-    with pytest.raises(GeneratorCheckpointError, match="must hold a generator, not a two-tower one"):
-        start_from_generator(*models, str(tmp_path / "towers"))
+    with pytest.raises(InitialWeightsError, match="must hold a generator, not a two-tower one"):
+        start_from_generator(*models, str(tmp_path / "towers"), beside=tmp_path)
     tagger = ElectraTaskModel(ElectraEncoder(TINY), [HeadConfig(task="tags", kind="tagging", labels=("O", "B"))])
     save_pretrained(tagger, None, tmp_path / "tagger")
-    with pytest.raises(GeneratorCheckpointError, match="must hold a generator, not a model for tasks"):
-        start_from_generator(*models, str(tmp_path / "tagger"))
-    with pytest.raises(GeneratorCheckpointError, match=r"must have the shape \(8, 12\).*Received: \(8, 6\)"):
-        start_from_generator(*models, str(tmp_path / "small"))
+    with pytest.raises(InitialWeightsError, match="must hold a generator, not a model for tasks"):
+        start_from_generator(*models, str(tmp_path / "tagger"), beside=tmp_path)
+    with pytest.raises(InitialWeightsError, match=r"hidden_size must be 12, by the sizes.*Received: 6"):
+        start_from_generator(*models, str(tmp_path / "small"), beside=tmp_path)
