@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
@@ -100,8 +100,16 @@ def _add_endpoint(
         name=endpoint.command,
         summary=endpoint.summary,
         response_model=endpoint.response,
+        dependencies=[Depends(_check_content_type)],
         responses=error_responses(400, 404, 408, 413, 415, 422, 500, 503),
     )
+
+
+async def _check_content_type(request: Request) -> None:
+    """Raises HTTPException for data that is not said to be JSON, as a form on any page may send it."""
+    kind = request.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, f"Content-Type must be application/json. Received: {kind!r}")
 
 
 async def _index() -> FileResponse:

@@ -60,7 +60,6 @@ class Guard:
             return
         try:
             _check_host(Headers(scope=scope).get("host", ""), self._hosts)
-            _check_content_type(scope)
             body = await _read_body(scope, receive, self._limits)
         except _RefusedError as refusal:
             headers = {**_HEADERS, "Connection": "close"}
@@ -80,13 +79,6 @@ def _check_host(header: str, hosts: Collection[str] | None) -> None:
         host = None
     if hosts is not None and host not in hosts:
         raise _RefusedError(400, f"this server is called {' or '.join(sorted(hosts))}. Received: Host {header!r}")
-
-
-def _check_content_type(scope: Scope) -> None:
-    """Raises _RefusedError for data that is not said to be JSON, as a form on any page may send it."""
-    kind = Headers(scope=scope).get("content-type", "")
-    if scope["method"] == "POST" and kind.partition(";")[0].strip().lower() != "application/json":
-        raise _RefusedError(415, f"Content-Type must be application/json. Received: {kind!r}")
 
 
 async def _read_body(scope: Scope, receive: Receive, limits: Limits) -> bytes:

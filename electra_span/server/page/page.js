@@ -142,7 +142,7 @@ async function submit(command) {
   try {
     const request = readRequest(command);
     button.setAttribute("aria-disabled", "true");
-    setStatus(command, "Working …");
+    setStatus(command, "Working … (the first time takes some seconds)");
     const answer = await run(command, request, waiting.signal);
     showResult(command, request, answer);
   } catch (error) {

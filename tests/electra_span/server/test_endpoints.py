@@ -150,6 +150,7 @@ def test_other_paths_and_methods_are_errors_in_json(server):
     assert server.get("/api/none")[::2] == (404, {"error": "Not Found"})
     assert server.get("/page/../app.py")[::2] == (404, {"error": "Not Found"})
     assert server.get("/api/replaced")[::2] == (405, {"error": "Method Not Allowed"})
+    assert server.request("POST", "/api/models", None, {})[::2] == (405, {"error": "Method Not Allowed"})
     assert server.get("/docs").status == server.get("/redoc").status == 404
 
 

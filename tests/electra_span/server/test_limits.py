@@ -3,6 +3,8 @@
 import concurrent.futures
 import contextlib
 import http.client
+import json
+import re
 import socket
 import time
 
@@ -114,6 +116,25 @@ def test_slow_requests_are_ended(server):
         answer = read_all(slow_body)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"the request did not arrive within 0.6 seconds" in answer
+
+
+def test_an_answer_that_is_not_read_is_dropped():
+    body = json.dumps({"texts": ["a " * 10_000] * 20}).encode()  # whose answer is larger than what sockets hold
+    with (
+        serving([served("fake")], Limits(read_timeout_seconds=0.6)) as server,
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((server.host, server.port))
+        connection.settimeout(20)
+        head = "POST /api/replaced HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        size = int(re.search(rb"content-length: (\d+)", connection.recv(1000)).group(1))
+        time.sleep(1.5)
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(2**20):
+                size -= len(part)
+        assert size > 1_000_000
 
 
 def test_connections_that_are_in_use_are_kept():
