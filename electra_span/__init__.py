@@ -6,16 +6,33 @@ What is offered here is imported at its first use: importing the package does no
 import importlib
 from typing import Any
 
-__all__ = ["Electra", "HeadConfig", "load_pretrained", "load_task_model", "load_tokenizer", "save_pretrained"]
+import wrapt
+
+__all__ = [
+    "Electra",
+    "ElectraEncoder",
+    "EncoderConfig",
+    "HeadConfig",
+    "load_pretrained",
+    "load_task_model",
+    "load_tokenizer",
+    "save_pretrained",
+]
 
 _MODULE_OF = {
     "Electra": "electra_span.electra",
+    "ElectraEncoder": "electra_span.encoder",
+    "EncoderConfig": "electra_span.config",
     "HeadConfig": "electra_span.head_config",
     "load_pretrained": "electra_span.pretrained",
     "load_task_model": "electra_span.pretrained",
     "load_tokenizer": "electra_span.tokenization",
     "save_pretrained": "electra_span.pretrained",
 }
+
+
+# Keras loads .keras files with classes of this package by their names, once both are imported.
+wrapt.register_post_import_hook("electra_span.keras_registration:register_names", "keras")
 
 
 def __getattr__(name: str) -> Any:

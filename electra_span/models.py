@@ -1,6 +1,7 @@
 """The models of ELECTRA as they are published: encoders with their heads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 import keras
 import tensorflow as tf
@@ -11,19 +12,23 @@ from electra_span.encoder import ElectraEncoder
 from electra_span.inference.methods import TextMethods
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.heads import MaskedLMHead, ReplacedTokenHead
+from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.paths import built_at_root
 from electra_span.layers.span_heads import SpanMaskedLMHead, SpanReplacedTokenHead, Spans
 from electra_span.objective import HeadLogits
 from electra_span.ops import gather_positions, split_seed
 
 
-class ElectraGenerator(TextMethods, keras.Model):
+@register
+class ElectraGenerator(KerasConfig, TextMethods, keras.Model):
     """Masked language model: an encoder whose head scores all words, tied to its word embeddings.
 
     Args:
         encoder: what it stands on.
         max_span_length: of the span head that is trained beside (SBGO); 0 for none.
     """
+
+    saved_arguments = ("encoder", "max_span_length")
 
     def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -45,13 +50,18 @@ class ElectraGenerator(TextMethods, keras.Model):
         segment_ids: tf.Tensor | None = None,
         positions: tf.Tensor | None = None,
         dropout_seed: tf.Tensor | None = None,
+        training: bool | None = None,
     ) -> tf.Tensor:
         """Returns float32 logits [B, L, V], or [B, N, V] where positions [B, N] are given.
 
         The other arguments are those of `ElectraEncoder.call`.
         """
         states = self.encoder(
-            input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=dropout_seed
+            input_ids=input_ids,
+            input_mask=input_mask,
+            segment_ids=segment_ids,
+            dropout_seed=dropout_seed,
+            training=training,
         )
         return self.head(states if positions is None else gather_positions(states, positions))
 
@@ -62,7 +72,8 @@ class ElectraGenerator(TextMethods, keras.Model):
         return HeadLogits(tokens, _span_logits(self.span_head, states, batch))
 
 
-class TwoTowerGenerator(TextMethods, keras.Model):
+@register
+class TwoTowerGenerator(KerasConfig, TextMethods, keras.Model):
     """Cloze model: two encoders read a row from both ends, and predict each token without having read it.
 
     Deviation: the original's states at either end of a row come from the row's other end, or from padding, and untied
@@ -75,6 +86,7 @@ class TwoTowerGenerator(TextMethods, keras.Model):
     Source: Clark et al. 2020, "Pre-Training Transformers as Energy-Based Cloze Models", section 2.
     """
 
+    saved_arguments = ("left_to_right", "right_to_left")
     max_span_length = 0
 
     def __init__(self, left_to_right: ElectraEncoder, right_to_left: ElectraEncoder, **kwargs: object) -> None:
@@ -90,6 +102,14 @@ class TwoTowerGenerator(TextMethods, keras.Model):
         self.head = built_at_root(head)
         self.built = True
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
+        """Returns an untrained model of a config that `get_config` returned."""
+        left_to_right = keras.saving.deserialize_keras_object(config["left_to_right"])
+        of_right = {**config["right_to_left"]["config"], "embeddings": left_to_right.embeddings}
+        towers = {"left_to_right": left_to_right, "right_to_left": ElectraEncoder.from_config(of_right)}
+        return super().from_config({**config, **towers}, custom_objects)
+
     @property
     def embeddings(self) -> Embeddings:
         """The embedding layer of both towers."""
@@ -102,11 +122,18 @@ class TwoTowerGenerator(TextMethods, keras.Model):
         segment_ids: tf.Tensor | None = None,
         positions: tf.Tensor | None = None,
         dropout_seed: tf.Tensor | None = None,
+        training: bool | None = None,
     ) -> tf.Tensor:
         """Returns float32 logits of each token, given all others of its row: as those of `ElectraGenerator.call`."""
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         before, behind = (
-            tower(input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=seed)
+            tower(
+                input_ids=input_ids,
+                input_mask=input_mask,
+                segment_ids=segment_ids,
+                dropout_seed=seed,
+                training=training,
+            )
             for tower, seed in zip((self.left_to_right, self.right_to_left), split_seed(dropout_seed, 2), strict=True)
         )
         states = surroundings(before, behind, input_mask)
@@ -118,13 +145,16 @@ class TwoTowerGenerator(TextMethods, keras.Model):
         return HeadLogits(gather_positions(cloze, batch.masked_lm_positions), cloze=cloze)
 
 
-class ElectraDiscriminator(TextMethods, keras.Model):
+@register
+class ElectraDiscriminator(KerasConfig, TextMethods, keras.Model):
     """Replaced token detector: an encoder whose head gives one score a token.
 
     Args:
         encoder: what it stands on.
         max_span_length: of the span head that is trained beside (SBPO); 0 for none.
     """
+
+    saved_arguments = ("encoder", "max_span_length")
 
     def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -144,13 +174,18 @@ class ElectraDiscriminator(TextMethods, keras.Model):
         input_mask: tf.Tensor | None = None,
         segment_ids: tf.Tensor | None = None,
         dropout_seed: tf.Tensor | None = None,
+        training: bool | None = None,
     ) -> tf.Tensor:
         """Returns float32 logits [B, L], positive where a token looks replaced.
 
         The arguments are those of `ElectraEncoder.call`.
         """
         states = self.encoder(
-            input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids, dropout_seed=dropout_seed
+            input_ids=input_ids,
+            input_mask=input_mask,
+            segment_ids=segment_ids,
+            dropout_seed=dropout_seed,
+            training=training,
         )
         return self.head(states)
 

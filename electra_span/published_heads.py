@@ -66,12 +66,12 @@ def _own_heads(settings: Mapping[str, Any]) -> tuple[HeadConfig, ...]:
     described = settings.get("heads")
     if not isinstance(described, list) or not described:
         raise HparamError(f"heads must be a list of one object for each task. Received: {described!r}")
-    heads = tuple(map(_head, described))
+    heads = tuple(map(read_head, described))
     check_tasks(heads)
     return heads
 
 
-def _head(described: Any) -> HeadConfig:
+def read_head(described: Any) -> HeadConfig:
     """Returns the head that an object of the list describes, as `head_settings` wrote it."""
     if not isinstance(described, dict):
         raise HparamError(f"heads must be a list of objects. Received: {described!r} in it")

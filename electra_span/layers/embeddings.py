@@ -1,16 +1,19 @@
 """The embedding of tokens: word, position and segment."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
+from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import dropout, dropout_bits, layer_norm
 from electra_span.layers.word_tables import Table, initial_stddev, make_words
 
 
-class Embeddings(keras.layers.Layer):
+@register
+class Embeddings(KerasConfig, keras.layers.Layer):
     """Sum of word, position and segment embeddings, followed by LayerNorm and dropout.
 
     Generator and discriminator may share one of these layers (Clark et al. 2020, section 3.1), or the discriminator's
@@ -20,6 +23,8 @@ class Embeddings(keras.layers.Layer):
         config: of the encoder.
         bases: the `tables` of another of these layers, of the same shapes, which this one's loss is to leave alone.
     """
+
+    saved_arguments = ("config",)
 
     def __init__(self, config: EncoderConfig, bases: Mapping[str, Table] | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -32,6 +37,18 @@ class Embeddings(keras.layers.Layer):
         self.words = make_words(self.tables, config)
         self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm", dtype=self.dtype_policy)
         self.norm.build((None, config.embedding_size))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments; tables that are differences from others cannot be made of them."""
+        if self._bases:
+            raise ValueError(
+                "embeddings trained as differences from another layer's cannot be saved by Keras, for that layer "
+                "is no part of the model. Take electra_span.save_pretrained, which writes whole tables"
+            )
+        return super().get_config()
+
+    def get_build_config(self) -> None:
+        """Returns None: the encoder builds its embeddings."""
 
     def _make_table(self, name: str, shape: tuple[int, int]) -> Table:
         """Returns a table of that name; a difference from its base, where it has one, is called NAME_delta."""

@@ -5,10 +5,12 @@ import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.layers.embeddings import Embeddings
+from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu
 
 
-class MaskedLMHead(keras.layers.Layer):
+@register
+class MaskedLMHead(KerasConfig, keras.layers.Layer):
     """Scores of all words for each given state: dense, GELU, LayerNorm, product with the word embeddings.
 
     Args:
@@ -16,6 +18,8 @@ class MaskedLMHead(keras.layers.Layer):
         embeddings: the encoder's, whose word embeddings serve again.
         num_states: hidden states, side by side, of which it makes one prediction.
     """
+
+    saved_arguments = ("config", "embeddings", "num_states")
 
     def __init__(self, config: EncoderConfig, embeddings: Embeddings, *, num_states: int = 1, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -42,8 +46,11 @@ class MaskedLMHead(keras.layers.Layer):
         return tf.reshape(logits + self.output_bias, shape)  # [B, N, V]
 
 
-class ReplacedTokenHead(keras.layers.Layer):
+@register
+class ReplacedTokenHead(KerasConfig, keras.layers.Layer):
     """One score a token, positive where it looks replaced: dense, GELU, dense."""
+
+    saved_arguments = ("config",)
 
     def __init__(self, config: EncoderConfig, **kwargs: object) -> None:
         super().__init__(**kwargs)

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.head_config import QUESTION_HIDDEN_SIZE, HeadConfig
+from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu, bias_gelu_by_erf
 from electra_span.ops import gather_positions
 
@@ -55,7 +56,8 @@ class BestSpans(NamedTuple):
     answerable_logit: tf.Tensor | None
 
 
-class QuestionHead(keras.layers.Layer):
+@register
+class QuestionHead(KerasConfig, keras.layers.Layer):
     """Scores of starts, ends and answerability.
 
     Answers are in the second segment; position 0 stands for none. Predicted jointly, an end is scored by a hidden layer
@@ -68,11 +70,14 @@ class QuestionHead(keras.layers.Layer):
         compile_kernels: compile the scores of a beam's ends by XLA, in one loop; for a CPU.
     """
 
+    saved_arguments = ("config", "head", "compile_kernels")
+
     def __init__(
         self, config: EncoderConfig, head: HeadConfig, *, compile_kernels: bool = False, **kwargs: object
     ) -> None:
         super().__init__(**kwargs)
-        self.config, self.is_joint = config, head.joint_prediction
+        self.config, self.head, self.compile_kernels = config, head, compile_kernels
+        self.is_joint = head.joint_prediction
         self._compiled_scores = tf.function(_scores, jit_compile=True, autograph=False) if compile_kernels else None
         has_answerable = head.answerable_classifier
         reads_starts = has_answerable and head.answerable_uses_start_logits
@@ -147,9 +152,9 @@ class QuestionHead(keras.layers.Layer):
             ends = tf.zeros([tf.shape(states)[0], beam_size, beam_size])
             beam = (starts, tf.cast(starts, tf.int32), ends, tf.cast(ends, tf.int32))
             return BestSpans(*beam, *logits)
-        starts = _top(tf.nn.log_softmax(logits.start), beam_size)
+        starts = top_positions(tf.nn.log_softmax(logits.start), beam_size)
         end_logits = self._beam_of_ends(states, starts[1]) + _forbidden(segment_ids, input_mask)[:, tf.newaxis]
-        ends = _top(tf.nn.log_softmax(end_logits), beam_size)
+        ends = top_positions(tf.nn.log_softmax(end_logits), beam_size)
         return BestSpans(*starts, *ends, *logits)
 
     def _beam_of_ends(self, states: tf.Tensor, start_positions: tf.Tensor) -> tf.Tensor:
@@ -220,8 +225,13 @@ def _forbidden(segment_ids: tf.Tensor, input_mask: tf.Tensor) -> tf.Tensor:
     return tf.where(is_allowed, 0.0, _FORBIDDEN)
 
 
-def _top(log_probs: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the largest of log_probs [..., L] and where they are: float32 and int32 [..., size], filled up."""
+def top_positions(log_probs: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the largest of log_probs and where they are, best first: float32 and int32 [..., size].
+
+    Args:
+        log_probs: float32 [..., L], or logits.
+        size: where it is above L, those that are missing are at position 0 with -1e30.
+    """
     length = tf.shape(log_probs)[-1]
     missing = tf.maximum(size - length, 0)
     paddings = tf.concat([tf.zeros([tf.rank(log_probs) - 1, 2], tf.int32), [[0, missing]]], axis=0)

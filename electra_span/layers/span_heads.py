@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
 from electra_span.layers.embeddings import Embeddings
+from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu
 from electra_span.ops import gather_positions
 
@@ -28,7 +29,8 @@ class Spans(NamedTuple):
     offset: tf.Tensor
 
 
-class SpanBoundaryStates(keras.layers.Layer):
+@register
+class SpanBoundaryStates(KerasConfig, keras.layers.Layer):
     """A vector for each masked position, of its span's outer boundary and its place in the span alone.
 
     Two layers of dense, GELU, LayerNorm over [left state; right state; offset embedding].
@@ -37,6 +39,8 @@ class SpanBoundaryStates(keras.layers.Layer):
         config: of the encoder.
         max_span_length: positions in a span that have an embedding; those after them take the last one's.
     """
+
+    saved_arguments = ("config", "max_span_length")
 
     def __init__(self, config: EncoderConfig, *, max_span_length: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -80,7 +84,8 @@ class SpanBoundaryStates(keras.layers.Layer):
         return x
 
 
-class SpanMaskedLMHead(keras.layers.Layer):
+@register
+class SpanMaskedLMHead(KerasConfig, keras.layers.Layer):
     """SBGO: scores of all words for each masked position, from its span's boundary; tied to the word embeddings.
 
     Args:
@@ -89,11 +94,13 @@ class SpanMaskedLMHead(keras.layers.Layer):
         max_span_length: see `SpanBoundaryStates`.
     """
 
+    saved_arguments = ("config", "embeddings", "max_span_length")
+
     def __init__(
         self, config: EncoderConfig, embeddings: Embeddings, *, max_span_length: int, **kwargs: object
     ) -> None:
         super().__init__(**kwargs)
-        self.config, self.embeddings = config, embeddings
+        self.config, self.embeddings, self.max_span_length = config, embeddings, max_span_length
         self.boundary = SpanBoundaryStates(
             config, max_span_length=max_span_length, name="boundary", dtype=self.dtype_policy
         )
@@ -124,12 +131,15 @@ class SpanMaskedLMHead(keras.layers.Layer):
         return tf.reshape(logits + self.output_bias, shape)  # [B, N, V]
 
 
-class SpanReplacedTokenHead(keras.layers.Layer):
+@register
+class SpanReplacedTokenHead(KerasConfig, keras.layers.Layer):
     """SBPO: one score a masked position, positive where its token looks replaced, from its span's boundary."""
+
+    saved_arguments = ("config", "max_span_length")
 
     def __init__(self, config: EncoderConfig, *, max_span_length: int, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.config = config
+        self.config, self.max_span_length = config, max_span_length
         self.boundary = SpanBoundaryStates(
             config, max_span_length=max_span_length, name="boundary", dtype=self.dtype_policy
         )

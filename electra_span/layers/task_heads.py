@@ -1,15 +1,21 @@
 """Heads that a task trains on an encoder: one prediction a row, or one a word. Their logits are float32."""
 
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.head_config import HeadConfig
+from electra_span.layers.dropout_seeds import DropoutSeeds
+from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu, dropout, dropout_bits
 from electra_span.ops import gather_positions
 
 
-class ClassificationHead(keras.layers.Layer):
+@register
+class ClassificationHead(KerasConfig, keras.layers.Layer):
     """Scores of the labels of a row, or one number for it, from the state of its first token.
 
     "linear" is the original's: dropout, dense. "dense" is transformers': dropout, dense, GELU, dropout, dense.
@@ -17,11 +23,15 @@ class ClassificationHead(keras.layers.Layer):
     Args:
         config: of the encoder; its hidden_dropout_prob serves here too.
         head: of kind "classification" or "regression".
+        seed: see `ElectraEncoder`.
     """
 
-    def __init__(self, config: EncoderConfig, head: HeadConfig, **kwargs: object) -> None:
+    saved_arguments = ("config", "head", "seed")
+
+    def __init__(self, config: EncoderConfig, head: HeadConfig, *, seed: int | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.config, self.is_regression = config, head.kind == "regression"
+        self.config, self.head, self.is_regression = config, head, head.kind == "regression"
+        self.seed, self._dropout_seeds = seed, DropoutSeeds(seed)
         self.dense = None
         if head.has_hidden_layer:
             self.dense = keras.layers.Dense(config.hidden_size, name="dense", dtype=self.dtype_policy)
@@ -32,14 +42,16 @@ class ClassificationHead(keras.layers.Layer):
         for layer in filter(None, (self.dense, self.prediction)):
             layer.build((None, self.config.hidden_size))
 
-    def call(self, states: tf.Tensor, dropout_seed: tf.Tensor | None = None) -> tf.Tensor:
+    def call(self, states: tf.Tensor, dropout_seed: tf.Tensor | None = None, training: bool | None = None) -> tf.Tensor:
         """Returns float32 logits [B, C] of C labels, or numbers [B].
 
         Args:
             states: [B, L, H].
-            dropout_seed: int32 [2], or None for no dropout.
+            dropout_seed: int32 [2]; None for one of the layer's own in Keras' training, else for no dropout.
+            training: Keras' argument.
         """
         x, rate = states[:, 0], self.config.hidden_dropout_prob
+        dropout_seed = self._dropout_seeds.of_call(dropout_seed, training)
         first, second = dropout_bits(dropout_seed, *[(tf.shape(x), rate)] * 2)
         x = dropout(x, *first, rate=rate)
         if self.dense is not None:
@@ -48,8 +60,17 @@ class ClassificationHead(keras.layers.Layer):
         logits = self.prediction(tf.cast(x, tf.float32))  # [B, C]
         return tf.squeeze(logits, axis=-1) if self.is_regression else logits
 
+    def save_own_variables(self, store: MutableMapping[str, Any]) -> None:
+        """Writes where the seeds of dropout stand; weights are those of the layers inside."""
+        self._dropout_seeds.save(store)
 
-class TaggingHead(keras.layers.Layer):
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        """Reads what `save_own_variables` wrote."""
+        self._dropout_seeds.load(store)
+
+
+@register
+class TaggingHead(KerasConfig, keras.layers.Layer):
     """Scores of the labels of each word, from the state of the token that stands for it.
 
     Args:
@@ -57,9 +78,11 @@ class TaggingHead(keras.layers.Layer):
         head: of kind "tagging".
     """
 
+    saved_arguments = ("config", "head")
+
     def __init__(self, config: EncoderConfig, head: HeadConfig, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.config = config
+        self.config, self.head = config, head
         self.prediction = keras.layers.Dense(head.num_outputs, name="prediction", dtype="float32")
 
     def build(self, input_shape: object = None) -> None:

@@ -18,12 +18,16 @@ def test_importing_the_package_imports_no_tensorflow():
 
 
 def test_what_the_package_offers_is_that_of_its_modules():
+    from electra_span.config import EncoderConfig
     from electra_span.electra import Electra
+    from electra_span.encoder import ElectraEncoder
     from electra_span.head_config import HeadConfig
     from electra_span.pretrained import load_pretrained, load_task_model, save_pretrained
     from electra_span.tokenization import load_tokenizer
 
     assert electra_span.Electra is Electra
+    assert electra_span.ElectraEncoder is ElectraEncoder
+    assert electra_span.EncoderConfig is EncoderConfig
     assert electra_span.HeadConfig is HeadConfig
     assert electra_span.load_pretrained is load_pretrained
     assert electra_span.load_task_model is load_task_model
