@@ -111,7 +111,19 @@ class FinetuningConfig:
     max_bad_rate: float = hparam(0.01, "share of a file's rows that may be bad")
 
     model_dir: str = derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
-    init_checkpoint: str = derived("`<model_dir>/discriminator`", "folder of the model to start from, or to evaluate")
+    init_checkpoint: str = derived(
+        "`<model_dir>/discriminator`",
+        "model to start from: a published folder, one with discriminator and generator, a Hugging Face folder, a "
+        "TensorFlow checkpoint of the original's, a zip of any of these; or the fine-tuned one to evaluate",
+    )
+    vocab_file: str | None = hparam(
+        None, "vocabulary of the tasks; null: that of init_checkpoint, or else vocab.txt in model_dir or data_dir"
+    )
+    init_vocabulary: str = hparam(
+        "remap",
+        "with vocab_file, whose vectors words take: remap (those of the same token in init_checkpoint, new tokens' are "
+        "drawn), same (those of the same id), new (all are drawn)",
+    )
     random_weights: bool = hparam(False, "start from random weights, of the sizes of init_checkpoint")
 
     use_tpu: bool = hparam(False, "TPUs are not supported: true is an error")

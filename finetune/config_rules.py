@@ -20,6 +20,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "model_size": ("small", "base", "large"),
     "classifier_head": ("linear", "dense"),
     "task_mixing": ("proportional", "uniform"),
+    "init_vocabulary": ("remap", "same", "new"),
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
 _AT_MOST_ONE = ("layerwise_lr_decay", "warmup_proportion", "dev_rate", "max_bad_rate")
@@ -71,6 +72,16 @@ def _check_training(config: Any) -> None:
         raise HparamError(f"freeze_below_layer must be at least 0, or null. Received: {config.freeze_below_layer}")
     if config.random_weights and not config.do_train:
         raise HparamError("random_weights, do_train: random weights are there to be trained. Received: do_train=false")
+    if config.vocab_file is not None and not config.do_train:
+        raise HparamError(
+            "vocab_file, do_train: a fine-tuned model has its own vocabulary; leave vocab_file out. Received: "
+            f"do_train=false, vocab_file={config.vocab_file}"
+        )
+    if config.init_vocabulary != "remap" and (config.vocab_file is None or config.random_weights):
+        raise HparamError(
+            "init_vocabulary, vocab_file: it is about a vocabulary other than that of init_checkpoint; leave it out. "
+            f"Received: init_vocabulary={config.init_vocabulary}"
+        )
     for task, weight in config.task_weights.items():
         check_choice("task in task_weights", task, config.task_names)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:

@@ -11,6 +11,7 @@ from electra_span.config import EncoderConfig, HparamError
 from electra_span.devices import is_chief, make_strategy, resolve_execution
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
+from electra_span.initial_weights.start import take_over, targets_of
 from electra_span.pretrained import load_task_model
 from electra_span.published_config import CONFIG_FILE
 from electra_span.published_weights import WEIGHTS_FILE
@@ -23,9 +24,8 @@ from finetune.objective import WeightedTask
 from finetune.registry import make_tasks
 from finetune.results import tasks_slug
 from finetune.rows import Rows
+from finetune.start import DROPOUTS, EncoderStart, is_there, read_encoder_start
 from finetune.task import Task
-
-_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
 class Run:
@@ -46,12 +46,8 @@ class Run:
         self.execution = resolve_execution(config.precision, config.xla)
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
-        if not (config.random_weights or _holds_model(config)):
-            raise HparamError(
-                "init_checkpoint must be the folder of a published model, as run_pretraining.py leaves it; pretrain "
-                f"first, or name another one. Received: {config.init_checkpoint}, without {CONFIG_FILE}"
-            )
-        self.tokenizer = _find_tokenizer(config)
+        self._start = self._read_start()
+        self.tokenizer = _find_tokenizer(config) if self._start is None else self._start.tokenizer
         self.trained = None if config.do_train else self._build(None)
         known = None if self.trained is None else {head.task: head for head in self.trained.head_configs}
         self.tasks = make_tasks(config, self.tokenizer, known)
@@ -104,6 +100,8 @@ class Run:
     def digest_of_sources(self) -> str:
         """Returns a hash of the model that is started from, the tokenizer, and the files of all tasks."""
         model = [pathlib.Path(self.config.init_checkpoint, name) for name in (CONFIG_FILE, WEIGHTS_FILE)]
+        if self._start is not None:
+            model = self._start.files
         of_tasks = [
             pathlib.Path(file)
             for task in self.tasks
@@ -122,6 +120,19 @@ class Run:
         keras.utils.set_random_seed(seed)
         return self._build([task.head for task in self.tasks])
 
+    def _read_start(self) -> EncoderStart | None:
+        """Returns what trials start from; None where a model is taken as it is, or nothing of it but its sizes."""
+        config = self.config
+        if not (config.random_weights or is_there(pathlib.Path(config.init_checkpoint))):
+            raise HparamError(
+                "init_checkpoint must be the folder of a published model, as run_pretraining.py leaves it, or one of "
+                "the other forms in docs/hparams.md; pretrain first, or name another one. Received: "
+                f"{config.init_checkpoint}, which is not there"
+            )
+        if config.random_weights or not config.do_train:
+            return None
+        return read_encoder_start(config, _tokenizer_beside(config))
+
     def _build(self, heads: Sequence[HeadConfig] | None) -> ElectraTaskModel:
         """Returns the model of init_checkpoint with these heads, or with its own."""
         config, execution = self.config, self.execution
@@ -132,8 +143,13 @@ class Run:
             skips_padding=execution.skips_padding,
         )
         directory = pathlib.Path(config.init_checkpoint)
-        dropouts = {name: rate for name, rate in config.model_hparam_overrides.items() if name in _DROPOUTS}
+        dropouts = {name: rate for name, rate in config.model_hparam_overrides.items() if name in DROPOUTS}
         with self.strategy.scope():
+            if heads is not None and self._start is not None:
+                self._check_sizes(self._start.config)
+                model = ElectraTaskModel(build_encoder(self._start.config, name="electra"), heads)
+                take_over(targets_of(model), self._start.start)
+                return model
             if heads is not None and not _holds_model(config):
                 return ElectraTaskModel(build_encoder(self._encoder_config(), name="electra"), heads)
             model = load_task_model(
@@ -161,7 +177,12 @@ class Run:
                 f"max_seq_length must be at most {found.max_position_embeddings}, the positions of "
                 f"{self.config.init_checkpoint}. Received: {self.config.max_seq_length}"
             )
-        named = {key: value for key, value in self.config.model_hparam_overrides.items() if key not in _DROPOUTS}
+        if self.tokenizer.vocab_size > found.vocab_size:
+            raise HparamError(
+                f"vocab_file must have at most {found.vocab_size} tokens, the words of {self.config.init_checkpoint}. "
+                f"Received: {self.tokenizer.vocab_size}"
+            )
+        named = {key: value for key, value in self.config.model_hparam_overrides.items() if key not in DROPOUTS}
         if self.config.model_size != "small":
             of_size = EncoderConfig.of_size(self.config.model_size, **named)
             named |= {key: getattr(of_size, key) for key in ("hidden_size", "num_hidden_layers")}
@@ -193,15 +214,22 @@ def _holds_model(config: FinetuningConfig) -> bool:
 
 
 def _find_tokenizer(config: FinetuningConfig) -> Tokenizer:
-    """Returns the tokenizer of init_checkpoint, or else of the vocab.txt in the folder of the model or the data."""
+    """Returns the tokenizer that is named, that of init_checkpoint, or else of a vocab.txt beside model or data."""
     folder = pathlib.Path(config.init_checkpoint)
-    files = [pathlib.Path(parent, "vocab.txt") for parent in (config.model_dir, config.data_dir)]
+    if config.vocab_file is not None:
+        return load_tokenizer(config.vocab_file, config.do_lower_case)
     if any((folder / name).exists() for name in ("vocab.txt", "tokenizer.json", "vocab.json", "spiece.model")):
         return load_tokenizer(folder, config.do_lower_case)
-    file = next((file for file in files if file.exists()), None)
-    if file is None:
+    tokenizer = _tokenizer_beside(config)
+    if tokenizer is None:
         raise VocabularyError(
-            f"no vocabulary in {folder}, nor {' nor '.join(map(str, files))}; init_checkpoint must be the folder of a "
-            "published model"
+            f"no vocabulary in {folder}, nor {config.model_dir} nor {config.data_dir}; name one by vocab_file"
         )
-    return load_tokenizer(file, config.do_lower_case)
+    return tokenizer
+
+
+def _tokenizer_beside(config: FinetuningConfig) -> Tokenizer | None:
+    """Returns the tokenizer of the vocab.txt in the folder of the model or the data; None where there is none."""
+    files = (pathlib.Path(parent, "vocab.txt") for parent in (config.model_dir, config.data_dir))
+    file = next((file for file in files if file.exists()), None)
+    return None if file is None else load_tokenizer(file, config.do_lower_case)
