@@ -50,7 +50,7 @@ class Turns:
             GoneError: the client has gone.
         """
         if self._num_calls > self._max_waiting:
-            raise BusyError(math.ceil(self._num_calls * self._last_seconds))
+            raise BusyError(max(1, math.ceil(self._num_calls * self._last_seconds)))
         self._num_calls += 1
         try:
             async with self._turn:

@@ -64,7 +64,9 @@ function chooseModel() {
     fillTasks(command, model);
   }
   byId("mask-token").textContent = model.mask_token;
-  byId("model-says").textContent = `A ${model.kind} that reads ${model.max_tokens} tokens of a text.`;
+  const tasks = model.tasks.map((task) => task.name).join(", ");
+  const kind = tasks ? `${model.kind} (${tasks})` : model.kind;
+  byId("model-says").textContent = `A ${kind} that reads ${model.max_tokens} tokens of a text.`;
   showWords();
   const able = commands.filter((command) => model.commands.includes(command));
   chooseTab(able.includes(state.command) ? state.command : (able[0] ?? state.command));
