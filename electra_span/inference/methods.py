@@ -9,17 +9,18 @@ import numpy as np
 from electra_span.config import EncoderConfig
 from electra_span.inference import unpacking
 from electra_span.inference.requests import (
+    MOST_ANSWERS,
+    NO_ANSWER_THRESHOLD,
+    POOLINGS,
     InferenceError,
-    check_at_least,
+    check_between,
     check_equal_numbers,
     checked_texts,
     checked_words,
     is_list,
     shown,
 )
-from electra_span.inference.results import Classification, Fill, ReplacedToken, Score, TaggedText, TokenVectors
-
-POOLINGS = ("first", "mean", "none")
+from electra_span.inference.results import Answers, Classification, Fill, ReplacedToken, Score, TaggedText, TokenVectors
 
 
 class TextMethods:
@@ -53,6 +54,37 @@ class TextMethods:
         if rows and "score" in rows[0]:
             return [unpacking.score(row) for row in rows]
         return [unpacking.classification(row) for row in rows]
+
+    def answer(
+        self,
+        questions: Sequence[str],
+        contexts: Sequence[str],
+        *,
+        task: str | None = None,
+        num_answers: int = 1,
+        no_answer_threshold: float | None = None,
+    ) -> list[Answers]:
+        """Returns the best answers to each question, which are parts of its context, of any length.
+
+        Args:
+            questions: n of them.
+            contexts: one for each.
+            task: of the head, where the model has several for questions.
+            num_answers: for each question at most, up to 20.
+            no_answer_threshold: above which a question's no_answer_score says that it has none; the original's -2.75
+                by default. The results of fine-tuning have the best one for a task.
+
+        Raises:
+            InferenceError: the model has no such head, or the texts are none; says what to do.
+        """
+        columns = [checked_texts("questions", questions), checked_texts("contexts", contexts)]
+        check_equal_numbers(questions=columns[0], contexts=columns[1])
+        check_between("num_answers", num_answers, 1, MOST_ANSWERS)
+        threshold = NO_ANSWER_THRESHOLD if no_answer_threshold is None else float(no_answer_threshold)
+        rows = self._text_functions.run(
+            "answer", columns, task=task, num_answers=num_answers, no_answer_threshold=threshold
+        )
+        return [unpacking.answers(context, row) for context, row in zip(columns[1], rows, strict=True)]
 
     def tag(self, texts: Sequence[str] | Sequence[Sequence[str]], *, task: str | None = None) -> list[TaggedText]:
         """Returns the words of each text with their tags, and what they are together where the tags tell that.
@@ -121,7 +153,7 @@ class TextMethods:
             InferenceError: the model is no generator, or a text has no mask; says what to do.
         """
         texts = checked_texts("texts", texts)
-        check_at_least("num_candidates", num_candidates, 1)
+        check_between("num_candidates", num_candidates, 1)
         function = functools.partial(self._text_functions.run, "fill_mask", num_candidates=num_candidates)
         function([[]])  # a model that cannot do it says so first
         mask = self.tokenizer.special_tokens.mask

@@ -9,11 +9,10 @@ from electra_span.head_config import HeadConfig
 from electra_span.inference import windows as windowing
 from electra_span.inference.answer_texts import context_text
 from electra_span.inference.n_best import NBest, candidates, n_best
+from electra_span.inference.requests import NO_ANSWER_THRESHOLD
 from electra_span.inference.span_scores import SpanScores, allowed_spans, make_scorer, score_in_parts
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer
-
-NO_ANSWER_THRESHOLD = -2.75  # the original's `qa_na_threshold`
 
 AnswerFunction = Callable[..., dict[str, tf.Tensor]]
 

@@ -6,6 +6,9 @@ from typing import Any
 from electra_span.config import UserError
 from electra_span.head_config import HeadConfig
 
+MOST_ANSWERS = 20  # that probabilities are shared out among, as in the evaluation of fine-tuned models
+NO_ANSWER_THRESHOLD = -2.75  # the original's `qa_na_threshold`
+POOLINGS = ("first", "mean", "none")  # of states to a vector
 _SHOWN_CHARACTERS = 60
 
 
@@ -63,10 +66,11 @@ def check_equal_numbers(**columns: Sequence[str]) -> None:
         )
 
 
-def check_at_least(name: str, value: int, lowest: int) -> None:
-    """Raises InferenceError for a number that is too small, or no whole one."""
-    if type(value) is not int or value < lowest:
-        raise InferenceError(f"{name} must be a whole number of at least {lowest}. Received: {value!r}")
+def check_between(name: str, value: int, lowest: int, highest: int | None = None) -> None:
+    """Raises InferenceError for a number that is too small or too large, or no whole one."""
+    if type(value) is not int or value < lowest or (highest is not None and value > highest):
+        limits = f"of at least {lowest}" if highest is None else f"from {lowest} to {highest}"
+        raise InferenceError(f"{name} must be a whole number {limits}. Received: {value!r}")
 
 
 def find_head(heads: Sequence[HeadConfig], command: str, kinds: Sequence[str], task: str | None) -> HeadConfig:

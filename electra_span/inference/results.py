@@ -32,7 +32,7 @@ class Answers(NamedTuple):
     """What a model answers to a question."""
 
     answers: list[Answer]  # best first; none where the context has no token
-    no_answer_score: float | None  # how much speaks for there being none, in the unit of the scores; None: unknown
+    no_answer_score: float | None  # how much speaks for there being none, see `answer_function`; None: no number
     has_answer: bool
 
 

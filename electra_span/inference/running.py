@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from electra_span.inference.requests import TextCutWarning
-from electra_span.inference.signatures import make_signature
+from electra_span.inference.signatures import Signature, make_signature
 from electra_span.tokenization.base import without_surrogates
 
 Outputs = dict[str, np.ndarray]
@@ -30,47 +30,52 @@ class ModelFunctions:
         self._model = model
         self._built: dict[tuple[Any, ...], Any] = {}
 
-    def run(self, name: str, columns: Sequence[Sequence[Text]], *, task: str | None = None, **options: int) -> Any:
+    def run(
+        self, name: str, columns: Sequence[Sequence[Text]], *, task: str | None = None, **options: int | float
+    ) -> Any:
         """Returns the outputs for each row of texts, in order.
 
         Args:
             name: of the function, as in `signatures`.
             columns: its inputs, with a text for each of n rows.
             task: of the head, where there are several.
-            options: inputs that are numbers.
+            options: inputs that are numbers, in the function's order.
 
         Raises:
             InferenceError: the model cannot do it.
         """
-        function = self._function(name, task)
-        numbers = {option: tf.constant(value) for option, value in options.items()}
+        function, signature = self._function(name, task)
+        numbers = [tf.constant(value) for value in options.values()]
         rows: list[Outputs] = [{}] * len(columns[0])
         for indices in _batches([sum(map(_size, row)) for row in zip(*columns, strict=True)]):
             texts = [_tensor([column[index] for index in indices]) for column in columns]
-            outputs = {key: value.numpy() for key, value in function(*texts, **numbers).items()}
+            outputs = {key: value.numpy() for key, value in function(*texts, *numbers).items()}
             for place, index in enumerate(indices):
                 rows[index] = {key: value[place] for key, value in outputs.items()}
-        self._warn_of_cuts(rows)
+        _warn_of_cuts(rows, signature)
         return rows
 
-    def _function(self, name: str, task: str | None) -> Any:
-        """Returns a compiled function of the model."""
+    def _function(self, name: str, task: str | None) -> tuple[Any, Signature]:
+        """Returns a compiled function of the model, and what it takes."""
         if (name, task) not in self._built:
-            inputs, function = make_signature(self._model, name, task)
-            self._built[name, task] = tf.function(function, input_signature=list(inputs.values()), autograph=False)
+            signature = make_signature(self._model, name, task)
+            inputs = list(signature.inputs.values())
+            compiled = tf.function(signature.function, input_signature=inputs, autograph=False)
+            self._built[name, task] = compiled, signature
         return self._built[name, task]
 
-    def _warn_of_cuts(self, rows: Sequence[Outputs]) -> None:
-        """Warns of texts that had too many tokens."""
-        num_cut = sum(bool(row["is_cut"]) for row in rows)
-        if num_cut:
-            longest = self._model.config.max_position_embeddings
-            warnings.warn(
-                f"{num_cut} of {len(rows)} texts have more than the {longest} tokens that the model reads; "
-                "what is behind them was left out",
-                TextCutWarning,
-                stacklevel=4,
-            )
+
+def _warn_of_cuts(rows: Sequence[Outputs], signature: Signature) -> None:
+    """Warns of texts that had too many tokens."""
+    num_cut = sum(bool(row["is_cut"]) for row in rows)
+    if num_cut:
+        what = "questions" if "questions" in signature.inputs else "texts"
+        warnings.warn(
+            f"{num_cut} of {len(rows)} {what} have more than the {signature.max_tokens} tokens that the model reads; "
+            "what is behind them was left out",
+            TextCutWarning,
+            stacklevel=4,
+        )
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:

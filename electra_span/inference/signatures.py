@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from electra_span.head_config import HeadConfig
+from electra_span.inference.best_answers import best_answers_function, question_limit
 from electra_span.inference.mask_filling import fill_mask_function
-from electra_span.inference.requests import InferenceError, find_head
+from electra_span.inference.requests import NO_ANSWER_THRESHOLD, InferenceError, find_head
 from electra_span.inference.tagging import tag_function, tag_words_function
 from electra_span.inference.text_functions import (
     TextFunction,
@@ -20,9 +21,6 @@ from electra_span.inference.text_functions import (
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.task_model import ElectraTaskModel
 
-_TEXTS = tf.TensorSpec([None], tf.string)
-_WORDS = tf.TensorSpec([None, None], tf.string)
-_COUNT = tf.TensorSpec([], tf.int32)
 _ENCODERS = (ElectraDiscriminator, ElectraGenerator, ElectraTaskModel)  # models with one, which reads all of a text
 
 # By commands, what to load where a model cannot do it.
@@ -38,10 +36,17 @@ _INSTEAD: Mapping[str, str] = {
 
 
 class Signature(NamedTuple):
-    """A function of a model, and the tensors that it takes, by their names."""
+    """A function of a model.
+
+    Attributes:
+        inputs: the tensors that it takes, by their names.
+        function: takes them by their names, or in order.
+        max_tokens: how many of a text are read.
+    """
 
     inputs: dict[str, tf.TensorSpec]
     function: TextFunction
+    max_tokens: int
 
 
 class _Row(NamedTuple):
@@ -53,7 +58,8 @@ class _Row(NamedTuple):
         kinds: of the heads, where it takes one.
         inputs: of its function.
         make: returns the function of model and tokenizer, and of a head where it takes one.
-        options: inputs that a SavedModel has not, and their values there.
+        options: further inputs, with their values in a SavedModel, which does not take them.
+        limit: how many tokens of a text are read where the model reads so many.
     """
 
     command: str
@@ -61,28 +67,29 @@ class _Row(NamedTuple):
     kinds: tuple[str, ...]
     inputs: dict[str, tf.TensorSpec]
     make: Callable[..., TextFunction]
-    options: Mapping[str, int] = {}
+    options: Mapping[str, int | float] = {}
+    limit: Callable[[int], int] = int
 
 
+_TEXT = {"texts": tf.TensorSpec([None], tf.string)}
+_PAIRS = {**_TEXT, "pairs": tf.TensorSpec([None], tf.string)}
+_QUESTIONS = {name: tf.TensorSpec([None], tf.string) for name in ("questions", "contexts")}
+_WORDS = {"words": tf.TensorSpec([None, None], tf.string)}
 _CLASSES = ("classification", "regression")
+_TASKS, _DETECTS, _FILLS = (ElectraTaskModel,), (ElectraDiscriminator,), (ElectraGenerator, TwoTowerGenerator)
+_ANSWER_OPTIONS = {"num_answers": 5, "no_answer_threshold": NO_ANSWER_THRESHOLD}
 _ROWS: Mapping[str, _Row] = {
-    "classify": _Row("classify", (ElectraTaskModel,), _CLASSES, {"texts": _TEXTS}, classify_function),
-    "classify_pairs": _Row(
-        "classify", (ElectraTaskModel,), _CLASSES, {"texts": _TEXTS, "pairs": _TEXTS}, classify_function
+    "classify": _Row("classify", _TASKS, _CLASSES, _TEXT, classify_function),
+    "classify_pairs": _Row("classify", _TASKS, _CLASSES, _PAIRS, classify_function),
+    "answer": _Row(
+        "answer", _TASKS, ("questions",), _QUESTIONS, best_answers_function, _ANSWER_OPTIONS, question_limit
     ),
-    "tag": _Row("tag", (ElectraTaskModel,), ("tagging",), {"texts": _TEXTS}, tag_function),
-    "tag_words": _Row("tag", (ElectraTaskModel,), ("tagging",), {"words": _WORDS}, tag_words_function),
-    "embed": _Row("embed", _ENCODERS, (), {"texts": _TEXTS}, embed_function),
-    "embed_tokens": _Row("embed", _ENCODERS, (), {"texts": _TEXTS}, embed_tokens_function),
-    "replaced": _Row("replaced", (ElectraDiscriminator,), (), {"texts": _TEXTS}, replaced_function),
-    "fill_mask": _Row(
-        "fill_mask",
-        (ElectraGenerator, TwoTowerGenerator),
-        (),
-        {"texts": _TEXTS, "num_candidates": _COUNT},
-        fill_mask_function,
-        {"num_candidates": 5},
-    ),
+    "tag": _Row("tag", _TASKS, ("tagging",), _TEXT, tag_function),
+    "tag_words": _Row("tag", _TASKS, ("tagging",), _WORDS, tag_words_function),
+    "replaced": _Row("replaced", _DETECTS, (), _TEXT, replaced_function),
+    "fill_mask": _Row("fill_mask", _FILLS, (), _TEXT, fill_mask_function, {"num_candidates": 5}),
+    "embed": _Row("embed", _ENCODERS, (), _TEXT, embed_function),
+    "embed_tokens": _Row("embed", _ENCODERS, (), _TEXT, embed_tokens_function),
 }
 
 
@@ -120,25 +127,29 @@ def make_signature(model: Any, name: str, task: str | None = None) -> Signature:
     if tokenizer is None:
         raise InferenceError(f"{row.command} needs a tokenizer, and this model's folder has none. Add its vocabulary")
     heads = [find_head(model.head_configs, row.command, row.kinds, task)] if row.kinds else []
-    function = row.make(model, *heads, tokenizer, max_seq_length=model.config.max_position_embeddings)
-    return Signature(row.inputs, function)
+    max_seq_length = model.config.max_position_embeddings
+    function = row.make(model, *heads, tokenizer, max_seq_length=max_seq_length)
+    options = {name: tf.TensorSpec.from_tensor(tf.constant(value)) for name, value in row.options.items()}
+    return Signature({**row.inputs, **options}, function, row.limit(max_seq_length))
 
 
-def all_signatures(model: Any) -> dict[str, Signature]:
+def all_signatures(model: Any, **options: int | float) -> dict[str, Signature]:
     """Returns all that a model can do, by names for a SavedModel: where it has several tasks, with these behind.
 
     Args:
         model: any of the package's, with its tokenizer.
+        options: values of inputs that are no texts, instead of the defaults: num_answers, no_answer_threshold,
+            num_candidates.
     """
     found = {}
     for name, row in _ROWS.items():
+        fixed = {option: tf.constant(options.get(option, value)) for option, value in row.options.items()}
         tasks: list[str | None] = [head.task for head in _heads_for(model, row)]
         for task in tasks or [None] * _can(model, row):
-            inputs, function = make_signature(model, name, task)
-            fixed = {option: tf.constant(value) for option, value in row.options.items()}
-            specs = {key: spec for key, spec in inputs.items() if key not in fixed}
+            signature = make_signature(model, name, task)
             own_name = f"{name}_{task}" if len(tasks) > 1 else name
-            found[own_name] = Signature(specs, functools.partial(function, **fixed))
+            function = functools.partial(signature.function, **fixed)
+            found[own_name] = Signature(row.inputs, function, signature.max_tokens)
     return found
 
 

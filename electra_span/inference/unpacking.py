@@ -1,12 +1,15 @@
 """Results of texts, from what the functions of a model return for each."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from electra_span.inference.results import (
+    Answer,
+    Answers,
     Classification,
     Entity,
     Fill,
@@ -32,6 +35,14 @@ def classification(row: Outputs) -> Classification:
 def score(row: Outputs) -> Score:
     """Returns the score of a text."""
     return Score(float(row["score"]))
+
+
+def answers(context: str, row: Outputs) -> Answers:
+    """Returns the answers to a question that are in a context."""
+    columns = zip(_texts(row["answers"]), _places(context, row), row["probabilities"].tolist(), strict=False)
+    found = [Answer(text, start, end, probability) for text, (start, end), probability in columns]
+    score = float(row["no_answer_score"])
+    return Answers(found, score if math.isfinite(score) else None, bool(row["has_answer"]))
 
 
 def token_vectors(text: str, row: Outputs) -> TokenVectors:

@@ -11,8 +11,10 @@ from electra_span.config import UserError
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.results import Classification, ReplacedToken, Score
 from tests.electra_span.inference.tiny_text_models import (
+    FACTS,
     LENGTH,
     MOOD,
+    PLAIN,
     TEXTS,
     VOCABULARY,
     make_text_model,
@@ -26,6 +28,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::electra_span.inference.requests
 @pytest.fixture(scope="module")
 def tasks():
     return make_text_model("tasks", heads=(MOOD, LENGTH))
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return make_text_model("tasks", heads=(FACTS, PLAIN))
 
 
 def ids_of(model, text):
@@ -157,6 +164,48 @@ def test_texts_of_all_lengths_together_are_as_one_at_a_time(dtype):
         np.testing.assert_allclose([t.probability for t in row], [t.probability for t in alone], atol=tolerance)
 
 
+@pytest.mark.parametrize("task", ["facts", "plain"])
+def test_answers_are_the_best_parts_of_the_context_at_their_places(reader, task):
+    context = "A Café: on the mat, " * 5 + "the cats sitting."
+    (found,) = reader.answer(["cat on mat"], [context], task=task, num_answers=20)
+    assert len({answer.text for answer in found.answers}) == len(found.answers) > 1
+    for answer in found.answers:
+        assert answer.text == " ".join(context[answer.start : answer.end].split())
+    probabilities = [answer.probability for answer in found.answers]
+    assert probabilities == sorted(probabilities, reverse=True)
+    np.testing.assert_allclose(sum(probabilities), 1, atol=1e-5)
+    (best,) = reader.answer(["cat on mat"], [context], task=task)
+    assert (best.answers[0][:3], len(best.answers)) == (found.answers[0][:3], 1)
+    np.testing.assert_allclose(best.answers[0].probability, probabilities[0], atol=1e-5)
+
+
+def test_the_threshold_decides_whether_there_is_an_answer(reader):
+    score = reader.answer(["cat"], ["the cat sat"], task="facts")[0].no_answer_score
+    for threshold, has_answer in ((score + 0.1, True), (score - 0.1, False)):
+        (found,) = reader.answer(["cat"], ["the cat sat"], task="facts", no_answer_threshold=threshold)
+        assert found.has_answer == has_answer
+        assert len(found.answers) == 1
+
+
+def test_a_context_without_tokens_has_no_answer(reader):
+    (found,) = reader.answer(["cat"], [""], task="plain", no_answer_threshold=1e9)
+    assert (found.answers, found.has_answer) == ([], False)
+
+
+def test_questions_that_were_cut_are_counted(reader):
+    with pytest.warns(TextCutWarning, match="1 of 2 questions have more than the 4 tokens"):
+        reader.answer(["the cat sat on", "the cat sat on a"], ["mat", "mat " * 40], task="facts")
+
+
+def test_questions_of_all_lengths_together_are_as_one_at_a_time(reader):
+    questions, contexts = ["cat", "the mat", "a"], ["the cat sat " * 30, "on the mat.", "café cats in the mat " * 5]
+    together = reader.answer(questions, contexts, task="facts", num_answers=3)
+    for question, context, found in zip(questions, contexts, together, strict=True):
+        (alone,) = reader.answer([question], [context], task="facts", num_answers=3)
+        assert [answer[:3] for answer in found.answers] == [answer[:3] for answer in alone.answers]
+        np.testing.assert_allclose(found.no_answer_score, alone.no_answer_score, atol=1e-4)
+
+
 def test_no_texts_have_no_results(tasks):
     assert tasks.classify([], task="mood") == []
     assert tasks.embed([]).shape == (0, 12)
@@ -166,6 +215,11 @@ def test_no_texts_have_no_results(tasks):
 @pytest.mark.parametrize(
     ("kind", "ask", "message"),
     [
+        ("generator", lambda m: m.answer(["a"], ["b"]), "answer is not for .* Load a model that was fine-tuned"),
+        ("tasks", lambda m: m.answer(["a"], ["b"]), "needs a head for questions, and this model has 'mood'"),
+        ("tasks", lambda m: m.answer("a", ["b"]), "questions must be a list of strings"),
+        ("tasks", lambda m: m.answer(["a"], []), "same number. Received: 1 questions, 0 contexts"),
+        ("tasks", lambda m: m.answer(["a"], ["b"], num_answers=21), "num_answers .* from 1 to 20. Received: 21"),
         ("discriminator", lambda m: m.fill_mask(["[MASK]"]), "fill_mask is not for .*Discriminator. Load a generator"),
         ("discriminator", lambda m: m.classify(["a"]), "classify is not for .* Load a model that was fine-tuned"),
         ("generator", lambda m: m.replaced_tokens(["a"]), "replaced is not for .*Generator. Load a discriminator"),
