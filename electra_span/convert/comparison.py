@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from electra_span.config import EncoderConfig
 from electra_span.convert.names import Model
 from electra_span.convert.tf1 import ConversionError
 
@@ -15,15 +16,25 @@ def logits_of(model: Model) -> list[np.ndarray]:
     Args:
         model: of any kind; one for tasks says several things.
     """
-    length = min(_SHAPE[1], model.config.max_position_embeddings)
+    logits = model(**fixed_inputs(model.config, _SHAPE))
+    return [each.numpy() for each in tf.nest.flatten(logits) if each is not None]
+
+
+def fixed_inputs(config: EncoderConfig, shape: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Returns inputs of a model, int32 [B, L] each, by name: the same for the same shape.
+
+    Args:
+        config: of the model.
+        shape: B, 2 or more, and L, which is cut to the longest length that the model reads.
+    """
+    length = min(shape[1], config.max_position_embeddings)
     generator = np.random.default_rng(0)
-    input_ids = generator.integers(0, model.config.vocab_size, (_SHAPE[0], length)).astype(np.int32)
+    input_ids = generator.integers(0, config.vocab_size, (shape[0], length)).astype(np.int32)
     input_mask = np.ones_like(input_ids)
     input_mask[1, -(length // 3) or length :] = 0
     segment_ids = np.zeros_like(input_ids)
-    segment_ids[:, length // 2 :] = min(1, model.config.type_vocab_size - 1)
-    logits = model(input_ids=input_ids, input_mask=input_mask, segment_ids=segment_ids)
-    return [each.numpy() for each in tf.nest.flatten(logits) if each is not None]
+    segment_ids[:, length // 2 :] = min(1, config.type_vocab_size - 1)
+    return {"input_ids": input_ids, "input_mask": input_mask, "segment_ids": segment_ids}
 
 
 def largest_difference(written: list[np.ndarray], source: list[np.ndarray]) -> float:
