@@ -70,7 +70,13 @@ def _masks(text: str, mask_token: str, candidates: Sequence[Any]) -> list[dict[s
 
 
 def _answer(served: ServedModel, request: schemas.AnswerRequest, limits: Limits) -> Any:
-    return served.model.answer(request.questions, request.contexts, task=request.task, num_answers=request.num_answers)
+    return served.model.answer(
+        request.questions,
+        request.contexts,
+        task=request.task,
+        num_answers=request.num_answers,
+        no_answer_threshold=request.no_answer_threshold,
+    )
 
 
 def _classify(served: ServedModel, request: schemas.ClassifyRequest, limits: Limits) -> Any:

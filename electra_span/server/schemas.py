@@ -54,6 +54,10 @@ class AnswerRequest(Request):
     contexts: Texts
     task: TaskName = None
     num_answers: Annotated[int, Field(ge=1, le=20, description="for each question")] = 1
+    no_answer_threshold: Annotated[
+        FiniteFloat | None,
+        Field(description="the no_answer_score above which has_answer is false; the original's -2.75 by default"),
+    ] = None
 
 
 class ClassifyRequest(Request):

@@ -65,7 +65,7 @@ export function showAnswers(result, request) {
   nodes.push(element("p", { class: "no-answer" }, told));
   if (!answers.length) return { status: "There is nothing to answer with.", nodes };
   const best = `${answers[0].text} (${percent(answers[0].probability)})`;
-  const status = result.has_answer ? `Answer: ${best}` : `Most likely the context has no answer. At best: ${best}`;
+  const status = result.has_answer ? `Answer: ${best}` : `No answer, by the no-answer score. The best guess: ${best}`;
   return { status, nodes };
 }
 

@@ -60,3 +60,65 @@ def requested_urls(browser: Any) -> set[str]:
     sent = (message for message in messages if message["method"] == "Network.requestWillBeSent")
     urls = {message["params"]["request"]["url"] for message in sent}
     return {url for url in urls if not url.startswith("chrome:")}
+
+
+class Page:
+    """What a visitor does, and sees: found by CSS selectors.
+
+    Args:
+        browser: that opens the page.
+        url: of the page.
+        seconds: that an answer may take.
+    """
+
+    def __init__(self, browser: Any, url: str, seconds: float = 10) -> None:
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.common.keys import Keys
+        from selenium.webdriver.support.ui import Select, WebDriverWait
+
+        self.browser, self.keys, self._by, self._select = browser, Keys, By.CSS_SELECTOR, Select
+        self._wait = WebDriverWait(browser, seconds)
+        browser.get(url)
+        self._wait.until(lambda _: self.all("#model option"))
+
+    def all(self, selector):
+        return self.browser.find_elements(self._by, selector)
+
+    def one(self, selector):
+        return self.browser.find_element(self._by, selector)
+
+    def texts(self, selector):
+        return [found.text for found in self.all(selector)]
+
+    def choose(self, selector, name):
+        self._select(self.one(selector)).select_by_visible_text(name)
+
+    def write(self, selector, text):
+        self.browser.execute_script(
+            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
+            self.one(selector),
+            text,
+        )
+
+    def run(self, command):
+        """Presses the button, and returns the status that comes."""
+        self.one(f"#panel-{command} [type=submit]").click()
+        return self.status(command)
+
+    def status(self, command):
+        return self._wait.until(lambda _: self._finished(self.one(f"#panel-{command} .status").text))
+
+    def error(self, command):
+        return self._wait.until(lambda _: self.one(f"#panel-{command} form .error").text)
+
+    @staticmethod
+    def _finished(status):
+        return status if status and not status.startswith("Working") else ""
+
+    def wait_until(self, is_so):
+        """Returns what a function returns, once that is true."""
+        return self._wait.until(lambda _: is_so())
+
+    @property
+    def focused(self):
+        return self.browser.switch_to.active_element

@@ -73,13 +73,13 @@ class FakeModel:
             for text in texts
         ]
 
-    def answer(self, questions, contexts, *, task=None, num_answers=1):
-        """The last words of the context are the answers; a question about nothing has none."""
+    def answer(self, questions, contexts, *, task=None, num_answers=1, no_answer_threshold=None):
+        """The last words of the context are the answers; a question about nothing has none, with no threshold."""
         return [
             Answers(
                 [Answer(*word, 0.6 / 2**rank) for rank, word in enumerate(_words(context)[::-1][:num_answers])],
                 None if task == "untold" else -1.25,
-                "nothing" not in question,
+                "nothing" not in question or no_answer_threshold is not None,
             )
             for question, context in zip(questions, contexts, strict=True)
         ]

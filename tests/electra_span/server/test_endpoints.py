@@ -73,6 +73,7 @@ def test_answers_come_with_their_places_and_what_speaks_against_them(server):
         "has_answer": True,
     }
     assert found[1]["has_answer"] is False
+    assert results(server.post("answer", **fields, no_answer_threshold=0.5))[1]["has_answer"] is True
     (untold,) = results(server.post("answer", questions=["q"], contexts=["c"], task="untold"))
     assert untold["no_answer_score"] is None
 

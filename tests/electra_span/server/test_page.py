@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from electra_span.server.limits import Limits
-from tests.electra_span.server.browser import open_browser, requested_urls, set_scheme, set_width
+from tests.electra_span.server.browser import Page, open_browser, requested_urls, set_scheme, set_width
 from tests.electra_span.server.fake_models import served
 from tests.electra_span.server.running import serving
 
@@ -28,58 +28,6 @@ def server():
 def browser(tmp_path_factory):
     with open_browser(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
-
-
-class Page:
-    """What a visitor does, and sees."""
-
-    def __init__(self, browser, url):
-        from selenium.webdriver.common.by import By
-        from selenium.webdriver.common.keys import Keys
-        from selenium.webdriver.support.ui import Select, WebDriverWait
-
-        self.browser, self.keys, self._by, self._select = browser, Keys, By.CSS_SELECTOR, Select
-        self._wait = WebDriverWait(browser, 10)
-        browser.get(url)
-        self._wait.until(lambda _: self.all("#model option"))
-
-    def all(self, selector):
-        return self.browser.find_elements(self._by, selector)
-
-    def one(self, selector):
-        return self.browser.find_element(self._by, selector)
-
-    def texts(self, selector):
-        return [found.text for found in self.all(selector)]
-
-    def choose(self, selector, name):
-        self._select(self.one(selector)).select_by_visible_text(name)
-
-    def write(self, selector, text):
-        self.browser.execute_script(
-            "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
-            self.one(selector),
-            text,
-        )
-
-    def run(self, command):
-        """Presses the button, and returns the status that comes."""
-        self.one(f"#panel-{command} [type=submit]").click()
-        return self.status(command)
-
-    def status(self, command):
-        return self._wait.until(lambda _: self._finished(self.one(f"#panel-{command} .status").text))
-
-    def error(self, command):
-        return self._wait.until(lambda _: self.one(f"#panel-{command} form .error").text)
-
-    @staticmethod
-    def _finished(status):
-        return status if status and not status.startswith("Working") else ""
-
-    @property
-    def focused(self):
-        return self.browser.switch_to.active_element
 
 
 @pytest.fixture
@@ -163,7 +111,7 @@ def test_answers_are_marked_in_the_context(page):
     assert pressed == ["false", "false", "true", "false"]
     assert page.one(".no-answer").text == "No-answer score: -1.25"
     page.write("#answer-question", "nothing?")
-    assert page.run("answer") == "Most likely the context has no answer. At best: Ann (60.0 %)"
+    assert page.run("answer") == "No answer, by the no-answer score. The best guess: Ann (60.0 %)"
 
 
 def test_classes_are_bars_and_scores_numbers(page):
@@ -216,7 +164,7 @@ def test_errors_are_told_beside_the_input(page):
     assert page.error("replaced") == "A text may have 600 characters, and this one has 601."
     page.write("#replaced-text", "mistake")
     page.one("#panel-replaced [type=submit]").click()
-    page._wait.until(lambda _: page.error("replaced") == "this model cannot do it")
+    page.wait_until(lambda: page.error("replaced") == "this model cannot do it")
     page.write("#replaced-text", "fine")
     page.run("replaced")
     assert page.one("#panel-replaced form .error").text == ""
