@@ -101,6 +101,11 @@ class Tokenizer(abc.ABC):
         """Which ids go on with the word of the token before them, bool [vocab_size]."""
 
     @property
+    def resources(self) -> list[Any]:
+        """What a SavedModel must keep beside the graph, so that `encode_ragged` works in it."""
+        return []
+
+    @property
     def fingerprint(self) -> str:
         """A sha256 in hex: tokenizers with the same one give every text the same ids."""
         content = json.dumps({"settings": self.settings, "vocabulary": self.vocabulary}, sort_keys=True)

@@ -69,6 +69,11 @@ class SentencePieceTokenizer(base.Tokenizer):
             "model_sha256": hashlib.sha256(self.model).hexdigest(),
         }
 
+    @property
+    def resources(self) -> list[Any]:
+        """The model, which TensorFlow's operation holds."""
+        return [self._graph_tokenizer]
+
     @functools.cached_property
     def is_continuation(self) -> np.ndarray:
         """Which ids are of text that begins with no blank, [UNK] included, bool [vocab_size]."""

@@ -14,9 +14,8 @@ from electra_span.inference.unpacking import tagged_text
 from electra_span.inference.words import read_words, split_words
 from finetune.tagged_files import TaggedSentence
 from finetune.tagging import tagging_features
-from tests.electra_span.inference.tiny_text_models import make_text_model, wordpiece
+from tests.electra_span.inference.tiny_text_models import TAGS, make_text_model, wordpiece
 
-TAGS = HeadConfig(task="tags", kind="tagging", labels=("O", "B-X", "I-X", "S-Y"))
 PARTS = HeadConfig(task="parts", kind="tagging", labels=("noun", "verb"))
 WORDS = ["the", "cats", "sitting", "on", "a", "mat", "x", "日本"]
 TOKENIZER = wordpiece()

@@ -30,6 +30,7 @@ MOOD = HeadConfig(task="mood", kind="classification", labels=("bad", "so so", "g
 LENGTH = HeadConfig(task="length", kind="regression", score_range=(1.0, 5.0))
 FACTS = HeadConfig(task="facts", kind="questions")
 PLAIN = HeadConfig(task="plain", kind="questions", joint_prediction=False, answerable_classifier=False)
+TAGS = HeadConfig(task="tags", kind="tagging", labels=("O", "B-X", "I-X", "S-Y"))
 TEXTS = ["The cat sat on the mat.", "", "cats", "A Café: 日日!", "sitting in the mat", "the cat " * 30]
 
 
