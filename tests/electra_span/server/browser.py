@@ -71,7 +71,7 @@ class Page:
         seconds: that an answer may take.
     """
 
-    def __init__(self, browser: Any, url: str, seconds: float = 10) -> None:
+    def __init__(self, browser: Any, url: str, seconds: float = 20) -> None:
         from selenium.webdriver.common.by import By
         from selenium.webdriver.common.keys import Keys
         from selenium.webdriver.support.ui import Select, WebDriverWait
