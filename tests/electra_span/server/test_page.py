@@ -1,5 +1,9 @@
 """The page in a real browser."""
 
+import json
+import shutil
+import subprocess
+
 import pytest
 
 pytest.importorskip("fastapi", reason="needs the extra serve")
@@ -169,6 +173,17 @@ def test_errors_are_told_beside_the_input(page):
     page.run("replaced")
     assert page.one("#panel-replaced form .error").text == ""
     assert field.get_attribute("aria-invalid") is None
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
+def test_the_command_shown_asks_the_same(page):
+    page.write("#replaced-text", 'it\'s $HOME `x` \\ "é🐈"\nodd')
+    page.run("replaced")
+    page.one("#panel-replaced summary").click()
+    done = subprocess.run(page.one("#panel-replaced pre").text, shell=True, capture_output=True, check=True)
+    tokens = json.loads(done.stdout)["results"][0]
+    assert [token["token"] for token in tokens] == page.texts("#panel-replaced mark")
+    assert tokens[-2]["token"] == '"é🐈"'
 
 
 def test_texts_that_were_cut_are_told_of(page):
