@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from electra_span.head_config import HeadConfig
-from electra_span.inference.question_answering import answer_function
+from electra_span.inference.question_answering import AnswerSettings, answer_function
 from electra_span.inference.requests import MOST_ANSWERS
 from electra_span.inference.text_functions import TextFunction
 from electra_span.tokenization import Tokenizer
@@ -27,16 +27,13 @@ def best_answers_function(model: Any, head: HeadConfig, tokenizer: Tokenizer, *,
         max_seq_length: the most tokens of a window.
     """
     max_query_length = question_limit(max_seq_length)
-    answer = answer_function(
-        model,
-        head,
-        tokenizer,
+    settings = AnswerSettings(
         max_seq_length=max_seq_length,
         doc_stride=min(_LONGEST_STRIDE, max(1, max_seq_length // 4)),
         max_query_length=max_query_length,
-        num_answers=MOST_ANSWERS,
         n_best_size=MOST_ANSWERS,
     )
+    answer = answer_function(model, head, tokenizer, settings)
 
     def best_answers(
         questions: tf.Tensor, contexts: tf.Tensor, num_answers: tf.Tensor, no_answer_threshold: tf.Tensor

@@ -1,5 +1,6 @@
 """A model's answers from strings are those of the evaluation of fine-tuned models."""
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 from electra_span.config import EncoderConfig, HparamError
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.inference.question_answering import NO_ANSWER_THRESHOLD, answer_function
+from electra_span.inference.question_answering import NO_ANSWER_THRESHOLD, AnswerSettings, answer_function
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import ByteLevelBpeTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 from electra_span.tokenization.bpe_files import BpeDescription
@@ -64,12 +65,8 @@ class Setup(NamedTuple):
 
     @functools.cache  # noqa: B019
     def function(self, **settings):
-        return answer_function(
-            self.model,
-            self.head,
-            self.tokenizer,
-            **{**SIZES, **LIST_SIZES, "num_answers": 9, "window_batch_size": 4, **settings},
-        )
+        sizes = AnswerSettings(**{**SIZES, **LIST_SIZES, "window_batch_size": 4, **settings})
+        return answer_function(self.model, self.head, self.tokenizer, sizes)
 
 
 def make_setup(head_name="joint", tokenizer_name="wordpiece"):
@@ -213,20 +210,18 @@ def test_no_question_has_no_answers():
 
 def test_neither_other_questions_nor_the_number_of_windows_at_a_time_change_an_answer():
     together = answered(make_setup().function(), ROWS)
-    function = make_setup().function(window_batch_size=1, num_answers=3)
+    function = make_setup().function(window_batch_size=1)
     for number, row in enumerate(ROWS):
         alone = answered(function, [row])
-        assert alone["answers"].tolist() == together["answers"][number : number + 1, :3].tolist()
-        np.testing.assert_allclose(
-            alone["probabilities"], together["probabilities"][number : number + 1, :3], atol=1e-5
-        )
+        assert alone["answers"].tolist() == together["answers"][number : number + 1].tolist()
+        np.testing.assert_allclose(alone["probabilities"], together["probabilities"][number : number + 1], atol=1e-5)
 
 
 def test_a_list_goes_on_behind_many_spans_of_one_text():
     setup = make_setup("independent")
     rows = [("who", "the cat " * 40)]
     expected = evaluated(setup, rows, n_best_size=30)
-    assert_equal(answered(setup.function(n_best_size=30, num_answers=30), rows), expected)
+    assert_equal(answered(setup.function(n_best_size=30), rows), expected)
     assert len(expected[0].nbest) < 30  # all of the spans had to be looked at
 
 
@@ -240,7 +235,7 @@ def test_each_token_is_owned_as_in_the_evaluation_whatever_the_stride(doc_stride
 
 def test_a_beam_wider_than_a_window_is_no_error():
     setup = make_setup()
-    outputs = answered(setup.function(beam_size=30, n_best_size=40, num_answers=40), ROWS[1:6])
+    outputs = answered(setup.function(beam_size=30, n_best_size=40), ROWS[1:6])
     assert_equal(outputs, evaluated(setup, ROWS[1:6], n_best_size=40, beam_size=30))
 
 
@@ -276,10 +271,9 @@ def test_a_saved_model_answers_as_the_function_it_was_made_of(tmp_path, tokenize
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_seq_length": 27}, "max_seq_length must be from 11, .* to 26.* Received: 27"),
-        ({"max_query_length": 21}, "max_seq_length must be from 25.* Received: 24"),
+        ({"max_seq_length": 27}, "max_seq_length must be at most 26.* Received: 27"),
+        ({"max_query_length": 21}, "max_seq_length must be at least 25.* Received: 24"),
         ({"max_query_length": -1}, "max_query_length must be at least 0. Received: -1"),
-        ({"num_answers": 10}, "num_answers must be at most n_best_size=9. Received: 10"),
         ({"doc_stride": 0}, "doc_stride must be at least 1. Received: 0"),
         ({"window_batch_size": 0}, "window_batch_size must be at least 1"),
     ],
@@ -290,10 +284,8 @@ def test_sizes_that_cannot_be_are_refused(settings, message):
 
 
 def test_defaults_are_those_of_fine_tuning():
-    defaults = answer_function.__kwdefaults__
-    fields = {field: FinetuningConfig.__dataclass_fields__[field].default for field in defaults if field in (
-        "doc_stride", "max_query_length", "max_answer_length", "n_best_size", "beam_size"
-    )}  # fmt: skip
-    assert len(fields) == 5
-    assert {name: defaults[name] for name in fields} == fields
-    assert FinetuningConfig.__dataclass_fields__["qa_na_threshold"].default == NO_ANSWER_THRESHOLD
+    defaults = {field.name: field.default for field in dataclasses.fields(FinetuningConfig)}
+    own = dataclasses.asdict(AnswerSettings())
+    shared = own.keys() - {"max_seq_length", "window_batch_size"}
+    assert {name: own[name] for name in shared} == {name: defaults[name] for name in shared}
+    assert defaults["qa_na_threshold"] == NO_ANSWER_THRESHOLD
