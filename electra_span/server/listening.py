@@ -76,8 +76,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def url_of(bound: socket.socket) -> str:
-    """Returns the address at which a socket's page is."""
+    """Returns the address of a socket's page: by the machine's name where it listens to all of its addresses."""
     host, port = bound.getsockname()[:2]
+    if _address(bound).is_unspecified:
+        host = socket.gethostname()
     return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
 
@@ -88,10 +90,15 @@ def allowed_hosts(host: str, bound: socket.socket) -> frozenset[str] | None:
         host: as it was given.
         bound: the socket.
     """
-    address = ipaddress.ip_address(bound.getsockname()[0].partition("%")[0])
+    address = _address(bound)
     if not address.is_loopback:
         return None
     return frozenset({"localhost", str(address), host.lower()})
+
+
+def _address(bound: socket.socket) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Returns the address that a socket is bound to."""
+    return ipaddress.ip_address(bound.getsockname()[0].partition("%")[0])
 
 
 def make_server(app: ASGIApp, limits: Limits) -> uvicorn.Server:
