@@ -1,6 +1,7 @@
 """The command `serve`: its flags, and how it starts. Imports neither TensorFlow nor the web framework for its help."""
 
 import argparse
+import contextlib
 import importlib.util
 
 from electra_span.config import UserError
@@ -48,10 +49,9 @@ def main(arguments: argparse.Namespace) -> None:
     app = make_app(models, models_needed(), limits, listening.allowed_hosts(arguments.host, bound))
     bound.listen(limits.max_connections)
     print(f"listening at {listening.url_of(bound)} (Ctrl-C ends it)", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         listening.make_server(app, limits).run(sockets=[bound])
-    except KeyboardInterrupt:
-        print("ended", flush=True)
+    print("ended", flush=True)
 
 
 def _port(text: str) -> int:
