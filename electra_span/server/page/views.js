@@ -38,7 +38,7 @@ export function showFills(masks, request) {
     element(
       "section",
       {},
-      element("h3", {}, masks.length > 1 ? `Mask ${index + 1}` : "Candidates"),
+      element("h2", {}, masks.length > 1 ? `Mask ${index + 1}` : "Candidates"),
       bars(mask.candidates.map((one) => ({ label: one.token, probability: one.probability }))),
     ),
   );
@@ -60,7 +60,7 @@ export function showAnswers(result, request) {
   if (answers.length) choose(0);
   else place.append(element("p", { class: "text" }, request.contexts[0]));
   const list = bars(answers.map((answer, index) => ({ label: buttons[index], probability: answer.probability })));
-  const nodes = [place, element("h3", {}, "Answers"), list];
+  const nodes = [place, element("h2", {}, "Answers"), list];
   const told = score === null ? "The model cannot tell whether there is an answer." : `No-answer score: ${score.toFixed(2)}`;
   nodes.push(element("p", { class: "no-answer" }, told));
   if (!answers.length) return { status: "There is nothing to answer with.", nodes };

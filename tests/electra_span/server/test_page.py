@@ -97,7 +97,7 @@ def test_words_are_masked_by_choosing_them_and_filled(page):
     assert page.run("fill_mask") == "2 masks filled."
     assert page.texts("#panel-fill_mask .result .fill") == ["cat", "cat"]
     assert page.one("#panel-fill_mask .result .text").text == "🐈 the cat 🐕 cat"
-    assert page.texts("#panel-fill_mask h3") == ["Mask 1", "Mask 2"]
+    assert page.texts("#panel-fill_mask h2") == ["Mask 1", "Mask 2"]
     assert page.texts("#panel-fill_mask .bars .label")[:2] == ["cat", "thing1"]
     assert page.texts("#panel-fill_mask .bars .number")[:2] == ["50.0 %", "25.0 %"]
 
