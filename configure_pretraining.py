@@ -14,6 +14,7 @@ from typing import Any
 
 from electra_span.config import EncoderConfig, HparamError, checked_hparams, derived, hparam, widths_by_rule
 from electra_span.model_cost import Network
+from electra_span.origin import Origin
 from pretrain.config_defaults import TABLE_FIELDS, merged_hparams, most_masked, settings_by_phases, values_by_rule
 from pretrain.config_pairs import check_pairs
 from pretrain.config_rules import MAY_CHANGE, check_values
@@ -182,6 +183,13 @@ class PretrainingConfig:
     num_eval_steps: int = hparam(100, "most batches an evaluation reads")
     iterations_per_loop: int = hparam(200, "accepted, without effect: it belongs to TPUs")
 
+    language: str | Sequence[str] | None = hparam(
+        None, "for the published models' cards: code of the texts' language, as en, or a list of codes"
+    )
+    data_license: str | None = hparam(None, "for the cards: licence of the texts")
+    model_license: str | None = hparam(None, "for the cards: licence of the models, as the hub calls it: apache-2.0")
+    base_model: str | None = hparam(None, "for the cards: name on the hub of the model that init_checkpoint is")
+
     pretrain_tfrecords: str = derived(
         "`<data-dir>/pretrain_tfrecords/pretrain_data.tfrecord*`", "comma-separated globs of the training set"
     )
@@ -331,6 +339,11 @@ class PretrainingConfig:
     def num_held_out(self) -> int:
         """Examples at the head of the training set that are kept for evaluation."""
         return 0 if self.eval_tfrecords else self.num_eval_examples
+
+    @property
+    def origin(self) -> Origin:
+        """What is said of the models for their cards."""
+        return Origin(*(getattr(self, name) for name in Origin._fields))
 
     @property
     def results_json(self) -> str:

@@ -1,8 +1,10 @@
 """Which devices a run uses, and the settings that follow from them."""
 
 import contextlib
+import itertools
 import math
 import os
+import platform
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,6 +91,19 @@ def resolve_execution(precision: str, xla: bool | str) -> Execution:
     return Execution(dtype, compile_step, xla == "auto" and not has_gpu, not compile_step)
 
 
+def describe_hardware(strategy: tf.distribute.Strategy) -> str:
+    """Returns what a run computes on, as "2 x NVIDIA H200" or a CPU's name with its number of logical cores.
+
+    Args:
+        strategy: the run's; of several hosts, all are taken to be alike.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+        return f"{strategy.num_replicas_in_sync} x {name}"
+    return f"{_cpu_fields().get('model name', platform.machine())}, {os.cpu_count()} cores"
+
+
 def _gpu_has_bfloat16() -> bool:
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     return all(detail.get("compute_capability", (0, 0)) >= _FIRST_BFLOAT16_GPU for detail in details)
@@ -96,9 +111,15 @@ def _gpu_has_bfloat16() -> bool:
 
 def _cpu_has_bfloat16() -> bool:
     """Returns whether the processor multiplies bfloat16 matrices, as far as Linux says."""
+    flags = _cpu_fields().get("flags", "").split()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _cpu_fields() -> dict[str, str]:
+    """Returns what Linux says of the first processor, by name; nothing elsewhere."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
-            flags = next((line for line in file if line.startswith("flags")), "").split()
+            lines = itertools.takewhile(str.strip, file)
+            return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
+        return {}

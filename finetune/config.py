@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from electra_span.config import MODEL_SIZES, HparamError, check_choice, checked_hparams, derived, hparam
+from electra_span.origin import Origin
 from finetune.config_rules import check_questions, check_values
 from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names
 
@@ -110,6 +111,13 @@ class FinetuningConfig:
     max_bad_rows: int = hparam(10, "rows of a file that may be bad, if max_bad_rate does not allow more")
     max_bad_rate: float = hparam(0.01, "share of a file's rows that may be bad")
 
+    language: str | Sequence[str] | None = hparam(
+        None, "for the published models' cards: code of the texts' language, as en, or a list of codes"
+    )
+    data_license: str | None = hparam(None, "for the cards: licence of the texts")
+    model_license: str | None = hparam(None, "for the cards: licence of the models, as the hub calls it: apache-2.0")
+    base_model: str | None = hparam(None, "for the cards: name on the hub of the model that init_checkpoint is")
+
     model_dir: str = derived("`<data-dir>/models/<model-name>`", "folder of everything a run writes")
     init_checkpoint: str = derived(
         "`<model_dir>/discriminator`",
@@ -154,6 +162,11 @@ class FinetuningConfig:
         settings = {**defaults, "model_hparam_overrides": {}, "task_weights": {}, **given}
         settings |= {"model_name": model_name, "data_dir": data_dir}
         return cls(**{**settings, **_values_by_rule(settings), **given})
+
+    @property
+    def origin(self) -> Origin:
+        """What is said of the models for their cards."""
+        return Origin(*(getattr(self, name) for name in Origin._fields))
 
     def __post_init__(self) -> None:
         check_values(self)

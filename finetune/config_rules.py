@@ -3,6 +3,7 @@
 from typing import Any
 
 from electra_span.config import EncoderConfig, HparamError, check_choice, checked_hparams
+from electra_span.origin import check_origin
 
 _LARGEST_SEED = 2**31 - 1
 RETRY_SEED_STEP = 1_000_000  # from a trial's seed to that of its next run: no other trial has it
@@ -55,6 +56,7 @@ def check_values(config: Any) -> None:
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
     _check_training(config)
+    check_origin(config.origin)
     try:
         checked_hparams(EncoderConfig, config.model_hparam_overrides)
     except HparamError as error:

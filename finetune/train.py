@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from absl import logging
 
 from electra_span.config import HparamError, UserError
+from electra_span.origin import Origin
+from finetune.cards import write_cards
 from finetune.config import FinetuningConfig
 from finetune.config_rules import RETRY_SEED_STEP
 from finetune.evaluation import finish
@@ -20,6 +22,7 @@ from finetune.trial import Trial
 _OF_NO_TRIAL = (
     "num_trials", "retry_failed_trials", "keep_all_models", "debug", "log_examples", "log_steps", "seed",
     "save_checkpoints_steps", "iterations_per_loop", "use_tfrecords_if_existing", "write_test_outputs", "n_writes_test",
+    *Origin._fields,
 )  # fmt: skip
 
 
@@ -43,6 +46,7 @@ def train(config: FinetuningConfig) -> list[TrialResult]:
             results.append(_run_trial(run, number, seed, f"{fingerprint}-{seed}"))
             if run.is_chief:
                 file.write(results, fingerprint=fingerprint, seed=config.seed)
+                write_cards(run, results)
         if run.is_chief and not config.keep_all_models and number > 1:
             shutil.rmtree(run.trial_dir(number - 1), ignore_errors=True)
     return results

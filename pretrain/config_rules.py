@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 from electra_span.config import HparamError, check_choice
+from electra_span.origin import Origin, check_origin
 from electra_span.schedules import values_of
 from pretrain.config_defaults import SHARING
 
@@ -28,6 +29,7 @@ MAY_CHANGE = frozenset({
     "num_eval_steps", "num_eval_examples",
     "eval_batch_size", "eval_every_steps", "log_steps", "save_checkpoints_steps", "keep_checkpoint_max", "precision",
     "xla", "iterations_per_loop", "use_tpu", "num_tpu_cores", "tpu_job_name", "tpu_name", "tpu_zone", "gcp_project",
+    *Origin._fields,
 })  # fmt: skip
 
 
@@ -62,6 +64,7 @@ def check_values(config: Any) -> None:
         raise HparamError(f"mask_prob must be above 0 and below 1. Received: {config.mask_prob}")
     if config.seed > _LARGEST_SEED:
         raise HparamError(f"seed must be at most {_LARGEST_SEED}. Received: {config.seed}")
+    check_origin(config.origin)
     if config.use_tpu:
         raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
 

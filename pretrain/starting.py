@@ -100,7 +100,8 @@ def _check(config: PretrainingConfig, networks: Mapping[str, Model], halves: Map
             fitting = fitting_hparams(config, halves)
             remedy = "no hparams give such a network; name the folder of the other one alone"
             if fitting is not None:
-                remedy = f"these hparams fit it: {json.dumps(fitting)}"
+                guess = "" if "num_attention_heads" in half.published else ", where num_attention_heads is a guess"
+                remedy = f"these hparams fit it{guess}: {json.dumps(fitting)}"
             raise InitialWeightsError(
                 f"{field} of its {half.part} is {theirs}, and of this run's {part} {ours}, by "
                 f"{hparam_of(field, part, config)}; {remedy}"

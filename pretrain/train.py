@@ -11,11 +11,16 @@ from absl import logging
 
 from configure_pretraining import PretrainingConfig
 from electra_span.checkpoints import CheckpointError
+from electra_span.devices import describe_hardware
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
+from electra_span.model_card import CARD_FILE, write_card
 from electra_span.pretrained import save_pretrained
+from electra_span.published_config import CONFIG_FILE, read_config
 from electra_span.training_log import JsonLines, TrainingLog
+from pretrain.cards import make_card
 from pretrain.records import RecordError, find_corruption
 from pretrain.run import Run
+from pretrain.run_facts import facts_of
 
 _BLIND_AUC, _STEPS_TO_SEE = 0.55, 2000
 _SKIPS_OF_FLOAT16 = 50  # halvings of the loss scale in a row before a run is given up
@@ -127,15 +132,33 @@ def _write_config(run: Run) -> None:
 
 
 def _publish(run: Run) -> None:
-    """Writes the models in their published form, and the last evaluation as the run's results."""
+    """Writes the models in their published form, the last evaluation as the run's results, and the models' cards."""
     parts = {"discriminator": run.model.discriminator, "generator": run.model.generator}
-    for name, part in parts.items():
-        if part is not None:
-            save_pretrained(part, run.data.tokenizer, run.model_dir / name)
-            logging.info("wrote %s", run.model_dir / name)
+    published = {name: part for name, part in parts.items() if part is not None}
+    for name, part in published.items():
+        save_pretrained(part, run.data.tokenizer, run.model_dir / name)
+        logging.info("wrote %s", run.model_dir / name)
     evaluations = _evaluations(run).read()
     if evaluations:
         _write_results(run, evaluations[-1])
+    for name in published:
+        _write_card(run, name, evaluations[-1] if evaluations else {})
+
+
+def _write_card(run: Run, part: str, results: Mapping[str, float]) -> None:
+    """Writes the card of a published model, unless a person wrote the one that is there."""
+    folder = run.model_dir / part
+    card = make_card(
+        run.config,
+        part,
+        read_config(folder / CONFIG_FILE),
+        facts=facts_of(run.config, run.config.num_train_steps, JsonLines(run.model_dir / "train_log.jsonl").read()),
+        results=results,
+        hardware=describe_hardware(run.strategy),
+        mask=run.data.tokenizer.special_tokens.mask,
+    )
+    if not write_card(folder, card):
+        logging.info("%s stays as it is: it is not of this program", folder / CARD_FILE)
 
 
 def _write_results(run: Run, results: dict[str, float]) -> None:

@@ -14,6 +14,7 @@ from absl.flags import argparse_flags
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
 from electra_span.config import UserError
+from pretrain.run_facts import facts_of
 
 # A line of the table: what it says, the key in the logs, and how its number is written.
 _LEARNED = (
@@ -74,27 +75,18 @@ def _learned_lines(before: Mapping[str, float], after: Mapping[str, float]) -> I
 
 def _trained_lines(config: PretrainingConfig, model_dir: pathlib.Path, num_steps: int) -> Iterator[str]:
     """Returns what was trained, on how much text, and how fast."""
-    step_tokens = config.train_batch_size * config.max_seq_length
-    yield (
-        f"{num_steps:,} steps of {config.train_batch_size} sequences of {config.max_seq_length}: "
-        f"{num_steps * step_tokens:,} tokens, padding counted"
-    )
-    seconds = _training_seconds(_read_lines(model_dir / "train_log.jsonl"), step_tokens)
-    if seconds:
-        yield f"{seconds / 60:.1f} minutes of training steps, {num_steps * step_tokens / seconds:,.0f} tokens/s"
+    facts = facts_of(config, num_steps, _read_lines(model_dir / "train_log.jsonl"))
+    for phase in facts.phases:
+        yield (
+            f"{phase.num_steps:,} steps of {phase.config.train_batch_size} sequences of {phase.config.max_seq_length}: "
+            f"{phase.num_tokens:,} tokens, padding counted"
+        )
+    if facts.seconds:
+        yield f"{facts.seconds / 60:.1f} minutes of training steps, {facts.num_tokens / facts.seconds:,.0f} tokens/s"
     for name in _PUBLISHED:
         weights = model_dir / name / "model.safetensors"
         if weights.is_file():
             yield f"{name}: {_num_parameters(weights):,} parameters"
-
-
-def _training_seconds(windows: list[dict[str, float]], step_tokens: int) -> float:
-    """Returns the time of the steps in a training log, whose lines each tell the speed since the one before."""
-    steps = [0, *(window["step"] for window in windows)]
-    return sum(
-        (step - before) * step_tokens / window["tokens_per_second"]
-        for before, step, window in zip(steps, steps[1:], windows, strict=False)
-    )
 
 
 def _place_lines(config: PretrainingConfig, model_dir: pathlib.Path) -> Iterator[str]:

@@ -34,6 +34,7 @@ OWN_DEFAULTS = {
     "span_whole_words": False, "replace_probs": [0.8, 0.1, 0.1], "replace_unit": "span",
     "random_tokens": "uniform", "training_mode": "joint", "stage_steps": None, "generator_checkpoint": None,
     "init_checkpoint": None, "init_vocabulary": "remap", "init_step": 0,
+    "language": None, "data_license": None, "model_license": None, "base_model": None,
     "decoupled_generator_update": False, "phases": None,
 }  # fmt: skip
 
