@@ -4,15 +4,17 @@ Source: Clark et al. 2020, "ELECTRA: Pre-training Text Encoders as Discriminator
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 import keras
 import tensorflow as tf
 
 from electra_span import wiring, wiring_checks
 from electra_span.batches import MaskedBatch
+from electra_span.electra_config import read_arguments, written_masking, written_models, written_table
 from electra_span.keras_metrics import make_metrics, update_metrics
+from electra_span.layers.keras_config import register
 from electra_span.losses import Losses, LossWeights, joint_losses
 from electra_span.masking import MaskingConfig
 from electra_span.masking.of_ids import compiles, make_masking, mask_ids, mask_of
@@ -37,6 +39,7 @@ class ElectraOutputs(NamedTuple):
     predictions: Predictions
 
 
+@register
 class Electra(keras.Model):
     """Two models that are trained together: one fills masked tokens in, the other finds what was filled in.
 
@@ -136,6 +139,32 @@ class Electra(keras.Model):
         )
         self.reports = make_metrics()
         self._is_checked = False
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments, of which Keras makes a .keras file."""
+        makers = {"generator_inputs": self._generator_inputs, "discriminator_inputs": self._discriminator_inputs}
+        return {
+            **super().get_config(),
+            **written_models(self.generator, self.discriminator, is_tapped=self.head is not None),
+            **written_table(self.word_embeddings, self.output_bias),
+            **{
+                name: None if maker is _ids_alone else keras.saving.serialize_keras_object(maker)
+                for name, maker in makers.items()
+            },
+            **self._corrupt.keywords,
+            "mask_id": self.mask_id,
+            "pad_id": self.pad_id,
+            "vocab_size": self.vocab_size,
+            "masking": written_masking(self.masking),
+            "gen_weight": self.objective_weights.gen,
+            "disc_weight": self.objective_weights.disc,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:
+        """Returns an untrained model of a config that `get_config` returned."""
+        return cls(**read_arguments(config))
 
     def call(self, input_ids: tf.Tensor, training: bool | None = None) -> ElectraOutputs:
         """Returns a batch with its masks and what both models say about it.

@@ -11,6 +11,7 @@ PACKAGE = "electra_span"
 
 MODULE_OF = {
     "ClassificationHead": "electra_span.layers.task_heads",
+    "Electra": "electra_span.electra",
     "ElectraDiscriminator": "electra_span.models",
     "ElectraEncoder": "electra_span.encoder",
     "ElectraGenerator": "electra_span.models",

@@ -33,6 +33,8 @@ def tap_layer(model: keras.Model, layer: str | int) -> keras.Model:
         raise WiringError(f"discriminator_layer is the name or index of one of {names}. Received: {layer!r}")
     found = model.layers[layer] if isinstance(layer, int) else model.get_layer(layer)
     try:
+        if model.outputs == [found.output]:
+            return model
         return keras.Model(getattr(model, "input", model.inputs), found.output, name=f"{model.name}_to_{found.name}")
     except (AttributeError, ValueError) as error:
         raise WiringError(
