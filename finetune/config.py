@@ -132,7 +132,7 @@ class FinetuningConfig:
         "with vocab_file, whose vectors words take: remap (those of the same token in init_checkpoint, new tokens' are "
         "drawn), same (those of the same id), new (all are drawn)",
     )
-    random_weights: bool = hparam(False, "start from random weights, of the sizes of init_checkpoint")
+    random_weights: bool = hparam(False, "start from random weights, of the sizes of init_checkpoint's config.json")
 
     use_tpu: bool = hparam(False, "TPUs are not supported: true is an error")
     num_tpu_cores: int = hparam(1, "accepted, without effect")

@@ -61,7 +61,9 @@ def start_from_checkpoint(model: PretrainingModel, config: PretrainingConfig, to
         _check(config, networks, halves)
         beginnings = {}
         for part, half in halves.items():
-            known = source_tokenizer(half, do_lower_case=config.do_lower_case)
+            known = None
+            if config.init_vocabulary == "remap":
+                known = source_tokenizer(half, do_lower_case=config.do_lower_case)
             num_rows, encoder = half.architecture.config.vocab_size, networks[part].config
             words = map_words(config.init_vocabulary, known, num_rows, tokenizer, encoder.vocab_size)
             beginnings[part] = _Beginning(half, read_start(half, encoder, words))
