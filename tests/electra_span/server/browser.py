@@ -37,6 +37,7 @@ def open_browser(profile: pathlib.Path, *, width: int = 1000, height: int = 900)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     try:
+        opened.get("about:blank")  # in place of a page of the browser's own
         yield opened
     finally:
         opened.quit()
@@ -55,11 +56,11 @@ def set_scheme(browser: Any, scheme: str) -> None:
 
 
 def requested_urls(browser: Any) -> set[str]:
-    """Returns the addresses of all requests since it was asked last, but those of the browser's own pages."""
+    """Returns the addresses of all requests since it was asked last, but those that ask no server."""
     messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     sent = (message for message in messages if message["method"] == "Network.requestWillBeSent")
     urls = {message["params"]["request"]["url"] for message in sent}
-    return {url for url in urls if not url.startswith("chrome:")}
+    return {url for url in urls if not url.startswith(("chrome:", "chrome-untrusted:", "data:"))}
 
 
 class Page:
