@@ -56,14 +56,25 @@ class ElectraGenerator(KerasConfig, TextMethods, keras.Model):
 
         The other arguments are those of `ElectraEncoder.call`.
         """
-        states = self.encoder(
+        states = self.head_states(input_ids, input_mask, segment_ids, dropout_seed, training)
+        return self.head(states if positions is None else gather_positions(states, positions))
+
+    def head_states(
+        self,
+        input_ids: tf.Tensor,
+        input_mask: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+        dropout_seed: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor:
+        """Returns what the head makes its logits of: [B, L, H]. The arguments are those of `call`."""
+        return self.encoder(
             input_ids=input_ids,
             input_mask=input_mask,
             segment_ids=segment_ids,
             dropout_seed=dropout_seed,
             training=training,
         )
-        return self.head(states if positions is None else gather_positions(states, positions))
 
     def generate(self, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None = None) -> HeadLogits:
         """Returns what both heads say at the masked positions of a batch, whose masked ids are read."""
@@ -125,6 +136,18 @@ class TwoTowerGenerator(KerasConfig, TextMethods, keras.Model):
         training: bool | None = None,
     ) -> tf.Tensor:
         """Returns float32 logits of each token, given all others of its row: as those of `ElectraGenerator.call`."""
+        states = self.head_states(input_ids, input_mask, segment_ids, dropout_seed, training)
+        return self.head(states if positions is None else gather_positions(states, positions))
+
+    def head_states(
+        self,
+        input_ids: tf.Tensor,
+        input_mask: tf.Tensor | None = None,
+        segment_ids: tf.Tensor | None = None,
+        dropout_seed: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor:
+        """Returns what the head makes its logits of: [B, L, 2H]. The arguments are those of `call`."""
         input_mask = tf.ones_like(input_ids) if input_mask is None else input_mask
         before, behind = (
             tower(
@@ -136,8 +159,7 @@ class TwoTowerGenerator(KerasConfig, TextMethods, keras.Model):
             )
             for tower, seed in zip((self.left_to_right, self.right_to_left), split_seed(dropout_seed, 2), strict=True)
         )
-        states = surroundings(before, behind, input_mask)
-        return self.head(states if positions is None else gather_positions(states, positions))
+        return surroundings(before, behind, input_mask)
 
     def generate(self, batch: MaskedBatch, *, dropout_seed: tf.Tensor | None = None) -> HeadLogits:
         """Returns what the head says at the masked positions of a batch and at all; the original ids are read."""

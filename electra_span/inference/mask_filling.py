@@ -3,14 +3,17 @@
 Axis letters: n texts, M the masks of the text that has most, K candidates.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from electra_span.inference.reading import BLANKS_AT_END, NO_PLACE, TextBatch, read_parts
+from electra_span.inference.parts import in_parts
+from electra_span.inference.reading import BLANKS_AT_END, NO_PLACE, read_parts
 from electra_span.inference.text_functions import TextFunction
 from electra_span.tokenization import Tokenizer
 from electra_span.tokenization.normalization import valid_utf8
+
+_MASK_BATCH_SIZE = 128  # masks whose logits of all words are there at a time
 
 
 def fill_mask_function(model: Any, tokenizer: Tokenizer, *, max_seq_length: int) -> TextFunction:
@@ -33,10 +36,13 @@ def fill_mask_function(model: Any, tokenizer: Tokenizer, *, max_seq_length: int)
         texts = valid_utf8(texts)
         parts = tf.strings.split(texts, sep=mask)  # [n, None]
         batch = read_parts(parts, tokenizer=tokenizer, max_seq_length=max_seq_length)
-        positions = _mask_positions(batch, tokenizer.mask_id)
-        is_there = tf.sequence_mask(positions.row_lengths())  # [n, M]
-        logits = model(**batch.inputs, positions=positions.to_tensor(0))[:, :, : tokenizer.vocab_size]
-        probabilities, ids = tf.math.top_k(tf.nn.softmax(logits), tf.minimum(num_candidates, tokenizer.vocab_size))
+        found = tf.where(tf.equal(batch.input_ids, tokenizer.mask_id))  # [masks, 2]
+        states = tf.gather_nd(model.head_states(**batch.inputs), found)  # [masks, H]
+        best = _best_tokens(model, states, tf.minimum(num_candidates, tokenizer.vocab_size), tokenizer.vocab_size)
+        num_texts = tf.shape(texts, out_type=tf.int64)[0]
+        rows = tf.RaggedTensor.from_value_rowids(best.probabilities, found[:, 0], nrows=num_texts, validate=False)
+        probabilities, ids = rows.to_tensor(), rows.with_values(best.ids).to_tensor()  # [n, M, K]
+        is_there = tf.sequence_mask(rows.row_lengths())  # [n, M]
         before, behind = _around_masks(texts, parts, tf.shape(is_there)[1], mask)
         starts = tf.strings.length(before, unit="UTF8_CHAR")
         filled = _filled(before, behind, tf.gather(shown, ids), tf.gather(is_continuation, ids))
@@ -44,7 +50,7 @@ def fill_mask_function(model: Any, tokenizer: Tokenizer, *, max_seq_length: int)
         return {
             "tokens": tf.where(is_filled, tf.gather(vocabulary, ids), ""),
             "texts": tf.where(is_filled, filled, ""),
-            "probabilities": tf.where(is_filled, probabilities, 0.0),
+            "probabilities": probabilities,
             "starts": tf.where(is_there, starts, NO_PLACE),
             "ends": tf.where(is_there, starts + len(mask), NO_PLACE),
             "is_cut": batch.is_cut,
@@ -53,18 +59,29 @@ def fill_mask_function(model: Any, tokenizer: Tokenizer, *, max_seq_length: int)
     return fill_mask
 
 
+class _BestTokens(NamedTuple):
+    """The most probable tokens at masks, best first: float32 and int32 [masks, K]."""
+
+    probabilities: tf.Tensor
+    ids: tf.Tensor
+
+
+def _best_tokens(model: Any, states: tf.Tensor, num_candidates: tf.Tensor, vocab_size: int) -> _BestTokens:
+    """Returns the best tokens for states [masks, H], among vocab_size of them, for some masks at a time."""
+
+    def best(part: tf.Tensor) -> list[tf.Tensor]:
+        logits = model.head(part[tf.newaxis])[0, :, :vocab_size]  # [R, V]
+        return list(tf.math.top_k(tf.nn.softmax(logits), num_candidates))
+
+    specs = [tf.TensorSpec([None, None], dtype) for dtype in (tf.float32, tf.int32)]
+    return _BestTokens(*in_parts(best, [states], part_size=_MASK_BATCH_SIZE, outputs=specs))
+
+
 def _shown_tokens(tokenizer: Tokenizer) -> list[str]:
     """Returns what each token is in a text, without blanks around it."""
     before = tokenizer.special_tokens.pad  # that it is not the first token, whose marks decoding may keep
     decoded = (tokenizer.decode([tokenizer.pad_id, token_id]) for token_id in range(tokenizer.vocab_size))
     return [text.removeprefix(before).strip() for text in decoded]
-
-
-def _mask_positions(batch: TextBatch, mask_id: int) -> tf.RaggedTensor:
-    """Returns where the masks of each row are: int64 [n, None]."""
-    found = tf.where(tf.equal(batch.input_ids, mask_id))  # [masks, 2]
-    num_rows = tf.shape(batch.input_ids, out_type=tf.int64)[0]
-    return tf.RaggedTensor.from_value_rowids(found[:, 1], found[:, 0], nrows=num_rows, validate=False)
 
 
 def _around_masks(

@@ -125,7 +125,9 @@ def make_signature(model: Any, name: str, task: str | None = None) -> Signature:
         )
     tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is None:
-        raise InferenceError(f"{row.command} needs a tokenizer, and this model's folder has none. Add its vocabulary")
+        raise InferenceError(
+            f"{row.command} needs model.tokenizer, and this model has none. Load a folder with its vocabulary"
+        )
     heads = [find_head(model.head_configs, row.command, row.kinds, task)] if row.kinds else []
     max_seq_length = model.config.max_position_embeddings
     function = row.make(model, *heads, tokenizer, max_seq_length=max_seq_length)

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from electra_span.head_config import HeadConfig
+from electra_span.inference.parts import in_parts
 from electra_span.inference.reading import NO_PLACE
 from electra_span.inference.text_functions import TextFunction
 from electra_span.inference.words import Words, given_words, read_words, split_words
@@ -48,9 +49,12 @@ def _tagger(
 
     def tag(words: Words) -> dict[str, tf.Tensor]:
         windows = read_words(words.words, tokenizer=tokenizer, max_seq_length=max_seq_length)
-        logits = _logits_in_parts(
-            lambda **inputs: model.heads[head.task](model.encoder(**inputs)), windows.batch.inputs, len(head.labels)
-        )
+        (logits,) = in_parts(
+            lambda *inputs: [model.heads[head.task](model.encoder(*inputs))],
+            list(windows.batch.inputs.values()),
+            part_size=_WINDOW_BATCH_SIZE,
+            outputs=[tf.TensorSpec([None, None, len(head.labels)], tf.float32)],
+        )  # [W, L, C]
         places = tf.stack([windows.word_windows, windows.word_positions], axis=1)  # [words, 2]
         probabilities = tf.nn.softmax(tf.gather_nd(logits, places))  # [words, C]
 
@@ -67,25 +71,3 @@ def _tagger(
         }
 
     return tag
-
-
-def _logits_in_parts(model: Callable[..., tf.Tensor], inputs: dict[str, tf.Tensor], num_labels: int) -> tf.Tensor:
-    """Returns the logits of windows, some of which go through the model at a time: float32 [W, L, C].
-
-    Args:
-        model: returns the logits of a part.
-        inputs: its arguments, int32 [W, L] each.
-        num_labels: C.
-    """
-    num_windows = tf.shape(inputs["input_ids"])[0]
-    num_parts = tf.maximum(1, (num_windows + _WINDOW_BATCH_SIZE - 1) // _WINDOW_BATCH_SIZE)
-    parts = tf.TensorArray(tf.float32, num_parts, infer_shape=False, element_shape=[None, None, num_labels])
-
-    def add_part(part: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        start = part * _WINDOW_BATCH_SIZE
-        own = {name: rows[start : start + _WINDOW_BATCH_SIZE] for name, rows in inputs.items()}
-        return part + 1, parts.write(part, model(**own))
-
-    start = (tf.constant(0), parts)
-    _, parts = tf.while_loop(lambda part, _: part < num_parts, add_part, start, parallel_iterations=1)
-    return parts.concat()

@@ -10,6 +10,7 @@ import tensorflow as tf
 from electra_span.config import UserError
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.results import Classification, ReplacedToken, Score
+from electra_span.inference.signatures import all_signatures
 from tests.electra_span.inference.tiny_text_models import (
     FACTS,
     LENGTH,
@@ -141,6 +142,23 @@ def test_a_mask_that_there_is_no_room_for_has_no_candidates():
     assert [[len(fills) for fills in masks] for masks in found] == [[3, 0], [3]]
 
 
+def test_more_masks_than_are_computed_at_once_are_all_filled():
+    model = model_of("generator")
+    texts = ["[MASK]" * count for count in (1, *[14] * 20, 3)]
+    found = model.fill_mask(texts, 2)
+    assert [len(masks) for masks in found] == [1, *[14] * 20, 3]
+    assert all(len(fills) == 2 for masks in found for fills in masks)
+    for masks, text in ((found[0], texts[0]), (found[15], texts[15]), (found[-1], texts[-1])):
+        for fills, alone in zip(masks, model.fill_mask([text], 2)[0], strict=True):
+            assert [fill.token for fill in fills] == [fill.token for fill in alone]
+            np.testing.assert_allclose(fills[0].probability, alone[0].probability, atol=1e-5)
+
+
+def test_in_a_graph_texts_may_have_no_mask_at_all():
+    outputs = all_signatures(model_of("generator"))["fill_mask"].function(tf.constant(["the cat", ""]))
+    assert [outputs[name].shape[:2] for name in ("tokens", "texts", "probabilities", "starts")] == [[2, 0]] * 4
+
+
 def test_texts_that_were_cut_are_counted_in_a_warning(tasks):
     with pytest.warns(TextCutWarning, match="2 of 3 texts have more than the 16 tokens"):
         tasks.classify(["the " * 15, "the " * 14, "cat " * 999], task="mood")
@@ -249,5 +267,5 @@ def test_a_model_of_several_tasks_wants_to_know_which(tasks):
 def test_a_model_without_a_tokenizer_says_so():
     model = make_text_model("discriminator")
     model.tokenizer = None
-    with pytest.raises(UserError, match="replaced needs a tokenizer"):
+    with pytest.raises(UserError, match="this model has none"):
         model.replaced_tokens(["a"])
