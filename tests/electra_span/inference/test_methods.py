@@ -11,16 +11,20 @@ from electra_span.config import UserError
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.results import Classification, ReplacedToken, Score
 from electra_span.inference.signatures import all_signatures
+from electra_span.tokenization import ByteLevelBpeTokenizer
+from electra_span.tokenization.bpe_files import BpeDescription
 from tests.electra_span.inference.tiny_text_models import (
     FACTS,
     LENGTH,
     MOOD,
     PLAIN,
+    TAGS,
     TEXTS,
     VOCABULARY,
     make_text_model,
     sentence_piece,
 )
+from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES
 
 model_of = functools.cache(make_text_model)
 pytestmark = pytest.mark.filterwarnings("ignore::electra_span.inference.requests.TextCutWarning")
@@ -134,6 +138,15 @@ def test_pieces_with_their_blanks_are_filled_in_as_words():
     whole = next(token for token in texts if token.startswith("▁") and len(token) > 1)
     part = next(token for token in texts if token.isalpha())
     assert (texts[whole], texts[part]) == (f"the {whole[1:]} sat", f"the{part} sat")
+
+
+def test_byte_level_bpe_is_filled_in_and_tagged_in_python():
+    tokenizer = ByteLevelBpeTokenizer(BpeDescription(vocabulary=BPE_VOCABULARY, merges=MERGES))
+    ((fills,),) = make_text_model("generator", tokenizer).fill_mask(["the <mask> cat"], 300)
+    texts = {fill.token: fill.text for fill in fills}
+    assert (texts["Ġcat"], texts["the"]) == ("the cat cat", "thethe cat")
+    (tagged,) = make_text_model("tasks", tokenizer, heads=(TAGS,)).tag(["the caf\u00e9, cat"])
+    assert [word[:3] for word in tagged.words] == [("the", 0, 3), ("café", 4, 8), (",", 8, 9), ("cat", 10, 13)]
 
 
 def test_a_mask_that_there_is_no_room_for_has_no_candidates():
