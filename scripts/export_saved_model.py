@@ -13,7 +13,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.inference.requests import MOST_ANSWERS, NO_ANSWER_THRESHOLD
+from electra_span.inference.requests import MOST_ANSWERS, OWN_THRESHOLD
 
 _LARGEST_DIFFERENCE = 1e-4  # of numbers; equal graphs mostly give 0
 
@@ -34,9 +34,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-answer-threshold",
         type=float,
-        default=NO_ANSWER_THRESHOLD,
+        default=OWN_THRESHOLD,
         metavar="X",
-        help="of answer, the no_answer_score above which has_answer is false (default: %(default)s)",
+        help="of answer, the no_answer_score above which has_answer is false (default: the original's -2.75; none for "
+        "a head without a classifier of answerability)",
     )
     parser.add_argument("--num-candidates", type=int, default=5, metavar="N", help="of fill_mask (default: 5)")
     return parser

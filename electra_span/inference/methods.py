@@ -10,7 +10,7 @@ from electra_span.config import EncoderConfig
 from electra_span.inference import unpacking
 from electra_span.inference.requests import (
     MOST_ANSWERS,
-    NO_ANSWER_THRESHOLD,
+    OWN_THRESHOLD,
     POOLINGS,
     InferenceError,
     check_between,
@@ -71,8 +71,9 @@ class TextMethods:
             contexts: one for each.
             task: of the head, where the model has several for questions.
             num_answers: for each question at most, up to 20.
-            no_answer_threshold: above which a question's no_answer_score says that it has none; the original's -2.75
-                by default. The results of fine-tuning have the best one for a task.
+            no_answer_threshold: above which a question's no_answer_score says that it has none. By default the
+                original's -2.75, or no bound for a head without a classifier of answerability. The results of
+                fine-tuning have the best one for a task.
 
         Raises:
             InferenceError: the model has no such head, or the texts are none; says what to do.
@@ -80,7 +81,7 @@ class TextMethods:
         columns = [checked_texts("questions", questions), checked_texts("contexts", contexts)]
         check_equal_numbers(questions=columns[0], contexts=columns[1])
         check_between("num_answers", num_answers, 1, MOST_ANSWERS)
-        threshold = NO_ANSWER_THRESHOLD if no_answer_threshold is None else float(no_answer_threshold)
+        threshold = OWN_THRESHOLD if no_answer_threshold is None else float(no_answer_threshold)
         rows = self._text_functions.run(
             "answer", columns, task=task, num_answers=num_answers, no_answer_threshold=threshold
         )

@@ -1,6 +1,7 @@
 """Answers to questions about contexts of any length, from strings to strings, as one graph function."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -10,11 +11,10 @@ from electra_span.head_config import HeadConfig
 from electra_span.inference import windows as windowing
 from electra_span.inference.answer_texts import context_text
 from electra_span.inference.n_best import NBest, candidates, n_best
+from electra_span.inference.requests import NO_ANSWER_THRESHOLD, OWN_THRESHOLD
 from electra_span.inference.span_scores import SpanScores, allowed_spans, make_scorer, score_in_parts
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer
-
-NO_ANSWER_THRESHOLD = -2.75  # the original's `qa_na_threshold`
 
 AnswerFunction = Callable[..., dict[str, tf.Tensor]]
 
@@ -59,8 +59,9 @@ def answer_function(
 ) -> AnswerFunction:
     """Returns a function of questions and contexts (string [n], UTF-8) that finds the answers to each question.
 
-    It takes a third argument, no_answer_threshold (float32 [], by default the original's), and returns, padded to K =
-    n_best_size with "", -1 and 0:
+    It takes a third argument, no_answer_threshold (float32 []; NaN, its default, for the original's where the head has
+    a classifier of answerability, and for infinity where it has none), and returns, padded to K = n_best_size with "",
+    -1 and 0:
 
     - answers: string [n, K], best first, no two of a question's equal, with single spaces between their words.
     - starts, ends: int32 [n, K], the code points [start, end) of the context that they are. Bytes that are not UTF-8
@@ -97,7 +98,7 @@ def answer_function(
     def answer(questions: tf.Tensor, contexts: tf.Tensor, threshold: tf.Tensor) -> dict[str, tf.Tensor]:
         return _answer(model, head, tokenizer, settings, questions, contexts, threshold)
 
-    return lambda questions, contexts, no_answer_threshold=NO_ANSWER_THRESHOLD: answer(
+    return lambda questions, contexts, no_answer_threshold=OWN_THRESHOLD: answer(
         questions, contexts, no_answer_threshold
     )
 
@@ -124,6 +125,8 @@ def _answer(
     null_scores = tf.math.segment_min(spans.null_scores, windows.questions)
     if not head.answerable_classifier:
         null_scores = tf.cast(tf.cast(null_scores, tf.float64) - _best(answers), tf.float32)
+    own_threshold = NO_ANSWER_THRESHOLD if head.answerable_classifier else math.inf
+    threshold = tf.where(tf.math.is_nan(threshold), own_threshold, threshold)
     return _outputs(answers, null_scores, threshold, settings.n_best_size)
 
 

@@ -1,5 +1,6 @@
 """What may be asked of a model, checked before it is run. Imports no TensorFlow."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,8 @@ from electra_span.config import UserError
 from electra_span.head_config import HeadConfig
 
 MOST_ANSWERS = 20  # that probabilities are shared out among, as in the evaluation of fine-tuned models
-NO_ANSWER_THRESHOLD = -2.75  # the original's `qa_na_threshold`
+NO_ANSWER_THRESHOLD = -2.75  # the original's `qa_na_threshold`, for heads that classify whether there is an answer
+OWN_THRESHOLD = math.nan  # of the head: the one above, or infinity where it has no such classifier
 POOLINGS = ("first", "mean", "none")  # of states to a vector
 _SHOWN_CHARACTERS = 60
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from electra_span.head_config import HeadConfig
 from electra_span.inference.best_answers import best_answers_function, question_limit
 from electra_span.inference.mask_filling import fill_mask_function
-from electra_span.inference.requests import NO_ANSWER_THRESHOLD, InferenceError, find_head
+from electra_span.inference.requests import OWN_THRESHOLD, InferenceError, find_head
 from electra_span.inference.tagging import tag_function, tag_words_function
 from electra_span.inference.text_functions import (
     TextFunction,
@@ -77,7 +77,7 @@ _QUESTIONS = {name: tf.TensorSpec([None], tf.string) for name in ("questions", "
 _WORDS = {"words": tf.TensorSpec([None, None], tf.string)}
 _CLASSES = ("classification", "regression")
 _TASKS, _DETECTS, _FILLS = (ElectraTaskModel,), (ElectraDiscriminator,), (ElectraGenerator, TwoTowerGenerator)
-_ANSWER_OPTIONS = {"num_answers": 5, "no_answer_threshold": NO_ANSWER_THRESHOLD}
+_ANSWER_OPTIONS = {"num_answers": 5, "no_answer_threshold": OWN_THRESHOLD}
 _ROWS: Mapping[str, _Row] = {
     "classify": _Row("classify", _TASKS, _CLASSES, _TEXT, classify_function),
     "classify_pairs": _Row("classify", _TASKS, _CLASSES, _PAIRS, classify_function),

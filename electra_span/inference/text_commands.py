@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from electra_span.inference.input_rows import Row, read_text
-from electra_span.inference.requests import NO_ANSWER_THRESHOLD, POOLINGS
+from electra_span.inference.requests import POOLINGS
 from electra_span.inference.terminal import coloured
 
 _NUM_DIGITS = 7  # of numbers, which are float32
@@ -79,9 +79,9 @@ def _answer_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-answer-threshold",
         type=float,
-        default=NO_ANSWER_THRESHOLD,
         metavar="X",
-        help="the no_answer_score above which has_answer is false (default: %(default)s)",
+        help="the no_answer_score above which has_answer is false (default: the original's -2.75; none for a head "
+        "without a classifier of answerability)",
     )
 
 

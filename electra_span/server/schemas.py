@@ -56,7 +56,10 @@ class AnswerRequest(Request):
     num_answers: Annotated[int, Field(ge=1, le=20, description="for each question")] = 1
     no_answer_threshold: Annotated[
         FiniteFloat | None,
-        Field(description="the no_answer_score above which has_answer is false; the original's -2.75 by default"),
+        Field(
+            description="the no_answer_score above which has_answer is false; by default the original's -2.75, or none "
+            "for a head without a classifier of answerability"
+        ),
     ] = None
 
 

@@ -12,7 +12,8 @@ import tensorflow as tf
 from electra_span.config import EncoderConfig, HparamError
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.inference.question_answering import NO_ANSWER_THRESHOLD, AnswerSettings, answer_function
+from electra_span.inference.question_answering import AnswerSettings, answer_function
+from electra_span.inference.requests import NO_ANSWER_THRESHOLD
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import ByteLevelBpeTokenizer, SentencePieceTokenizer, WordPieceTokenizer
 from electra_span.tokenization.bpe_files import BpeDescription
@@ -198,6 +199,14 @@ def test_the_threshold_decides_whether_there_is_an_answer():
         == (scores <= np.sort(scores)[1]).tolist()
     )
     assert answered(function, ROWS[:3])["has_answer"].tolist() == (scores <= NO_ANSWER_THRESHOLD).tolist()
+
+
+def test_a_head_that_has_not_learned_that_there_may_be_no_answer_always_has_one():
+    function = make_setup("independent without answerability").function()
+    outputs = answered(function, ROWS[:3])
+    assert outputs["has_answer"].all()
+    above_all = float(outputs["no_answer_score"].min()) - 1
+    assert not answered(function, ROWS[:3], above_all)["has_answer"].any()
 
 
 def test_no_question_has_no_answers():
