@@ -63,7 +63,9 @@ class FinetuningConfig:
     frozen_encoder_learning_rate: float = hparam(1e-3, "peak learning rate of these")
     gradient_accumulation_steps: int = hparam(1, "parts that a device works through a batch in")
     precision: str = hparam("auto", "auto, float32, mixed_bfloat16 or mixed_float16")
-    xla: bool | str = hparam("auto", "compile steps by XLA; auto: on a GPU")
+    xla: bool | str = hparam(
+        "auto", "compile steps by XLA; auto: on a GPU, and on a CPU their elementwise parts, if training is long"
+    )
     train_batch_size: int = hparam(32, "examples a step, over all devices")
     eval_batch_size: int = hparam(32, "examples an evaluation step")
     predict_batch_size: int = hparam(32, "examples a step of prediction")

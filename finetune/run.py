@@ -8,12 +8,13 @@ import keras
 from absl import logging
 
 from electra_span.config import EncoderConfig, HparamError
-from electra_span.devices import is_chief, make_strategy, resolve_execution
+from electra_span.devices import Execution, is_chief, make_strategy, resolve_execution
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
 from electra_span.initial_weights.start import take_over, targets_of
+from electra_span.model_cost import count_parameters
 from electra_span.pretrained import load_task_model
-from electra_span.published_config import CONFIG_FILE
+from electra_span.published_config import CONFIG_FILE, read_config
 from electra_span.published_weights import WEIGHTS_FILE
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer, VocabularyError, load_tokenizer
@@ -26,6 +27,10 @@ from finetune.results import tasks_slug
 from finetune.rows import Rows
 from finetune.start import DROPOUTS, EncoderStart, is_there, read_encoder_start
 from finetune.task import Task
+
+# Compiling the kernels for all shapes of a run takes some 45 seconds of a processor and spares a sixth of what follows: it
+# pays from 225 seconds on, at the 1.1e11 operations a second that electra-small makes on one core.
+_LEAST_COMPILED_FLOPS = 2.5e13
 
 
 class Run:
@@ -43,8 +48,6 @@ class Run:
         self.model_dir = pathlib.Path(config.model_dir)
         self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
         self.is_chief = is_chief(self.strategy)
-        self.execution = resolve_execution(config.precision, config.xla)
-        logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
         self._start = self._read_start()
         self.tokenizer = _find_tokenizer(config) if self._start is None else self._start.tokenizer
@@ -53,6 +56,29 @@ class Run:
         self.tasks = make_tasks(config, self.tokenizer, known)
         self._rows: dict[tuple[str, str], Rows] = {}
         self.slug = tasks_slug(task.slug for task in self.tasks)
+
+    @functools.cached_property
+    def execution(self) -> Execution:
+        """How models are computed: without compiled kernels where training is over before compiling them has paid."""
+        execution = resolve_execution(self.config.precision, self.config.xla)
+        if execution.compile_kernels and self.config.do_train and self._training_flops() < _LEAST_COMPILED_FLOPS:
+            execution = execution._replace(compile_kernels=False)
+        logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, execution)
+        return execution
+
+    def _training_flops(self) -> float:
+        """Returns the operations of all trials, about: those of the products with the weights of the blocks."""
+        num_tokens = sum(len(rows.text.input_ids) for rows in self.training_rows.values())
+        num_weights = count_parameters(self._sizes())["encoder_layers"]
+        return 6.0 * num_weights * num_tokens * self.config.num_train_epochs * self.config.num_trials
+
+    def _sizes(self) -> EncoderConfig:
+        """Returns the sizes of the encoder that trials start from."""
+        if self._start is not None:
+            return self._start.config
+        if _holds_model(self.config):
+            return read_config(pathlib.Path(self.config.init_checkpoint, CONFIG_FILE)).config
+        return self._encoder_config()
 
     @property
     def weighted_tasks(self) -> list[WeightedTask]:

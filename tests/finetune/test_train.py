@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from safetensors.numpy import load_file
 
 from electra_span.config import HparamError
@@ -121,6 +122,15 @@ def test_finished_trials_are_not_run_again_and_more_are_added(data_dir, monkeypa
     assert results[0] == first
     train.train(configure(data_dir, "sst", learning_rate=2e-2, **settings))
     assert seeds == [43, 42]
+
+
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="a GPU compiles steps as a whole")
+def test_kernels_are_compiled_where_training_is_long_enough(data_dir):
+    def compiles(xla, num_trials):
+        config = configure(data_dir, "sst", xla=xla, num_trials=num_trials, num_train_epochs=1e6)
+        return Run(config).execution.compile_kernels
+
+    assert [compiles("auto", 1), compiles("auto", 1000), compiles(False, 1000)] == [False, True, False]
 
 
 def test_results_are_of_one_model_and_its_files(data_dir, tmp_path):
