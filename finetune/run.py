@@ -28,7 +28,7 @@ from finetune.rows import Rows
 from finetune.start import DROPOUTS, EncoderStart, is_there, read_encoder_start
 from finetune.task import Task
 
-# Compiling the kernels for all shapes of a run takes some 45 seconds of a processor and spares a sixth of what follows: it
+# Compiling kernels for all shapes of a run takes some 45 seconds of a processor, and spares a sixth of what follows: it
 # pays from 225 seconds on, at the 1.1e11 operations a second that electra-small makes on one core.
 _LEAST_COMPILED_FLOPS = 2.5e13
 
