@@ -45,7 +45,7 @@ def write_tf1(models: Mapping[str, Model], tokenizer: Tokenizer | None, folder: 
         )
     except tf.errors.OpError as error:
         raise ConversionError(f"cannot write a checkpoint to {folder}: {error.message}") from error
-    tf.compat.v1.train.update_checkpoint_state(str(folder), str(prefix))
+    (folder / "checkpoint").write_text(f'model_checkpoint_path: "{CHECKPOINT}"\n', encoding="utf-8")  # for TensorFlow
     for part, model in models.items():
         file = CONFIG_FILE if len(models) == 1 else CONFIG_OF_PART[part]
         text = json.dumps(published_config(model, tokenizer), indent=2, sort_keys=True)

@@ -129,6 +129,7 @@ def test_hugging_face_model_comes_back_bit_for_bit(golden, model, tmp_path, caps
 
 def test_two_hugging_face_models_go_into_one_checkpoint_and_come_back(golden, tmp_path):
     convert(golden / "hf/proj", tmp_path / "tf1", "--to", "tf1")
+    assert tf.train.latest_checkpoint(tmp_path / "tf1") == str(tmp_path / "tf1/model.ckpt")
     assert "generator/embeddings/word_embeddings" in variables(tmp_path / "tf1/model.ckpt")  # they differ
     convert(tmp_path / "tf1", tmp_path / "back")
     for part in (DISCRIMINATOR, GENERATOR):
