@@ -139,7 +139,7 @@ def test_compositional_words_of_another_vocabulary_become_full_ones(data_dir, tm
 
 
 def test_longer_rows_get_positions_that_repeat_the_sources(data_dir, tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     theirs = publish(tmp_path, discriminator())
     ours, config = started(data_dir, tmp_path, max_seq_length=50)
     assert config.max_position_embeddings == 50

@@ -75,7 +75,7 @@ def test_an_interrupted_run_goes_on_exactly_without_its_source(data_dir, monkeyp
 
 
 def test_training_begins_at_the_stated_step_with_its_schedules_and_a_fresh_optimizer(data_dir, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     settings = _settings(data_dir, init_step=6, num_warmup_steps=5, log_steps=1, num_train_steps=9)
     train(tiny_config(data_dir, "later", **settings))
     model_dir = data_dir / "models" / "later"
