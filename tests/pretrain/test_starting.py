@@ -25,7 +25,7 @@ from tests.tiny_models import TINY, VOCABULARY
 
 
 def test_both_networks_take_their_halves_and_share_the_discriminators_embeddings(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     theirs = publish(tmp_path, discriminator(), generator())
     model = started(tmp_path)
     assert_taken(model.discriminator, theirs[0])
@@ -46,7 +46,7 @@ def test_untied_networks_take_all_of_their_halves(tmp_path):
 
 
 def test_one_half_leaves_the_other_network_fresh_but_for_shared_embeddings(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     alone = publish(tmp_path / "d", discriminator())
     model = started(tmp_path / "d")
     assert_taken(model.discriminator, alone)
@@ -94,7 +94,7 @@ def test_a_network_that_is_alone_takes_the_encoder_of_any_half(tmp_path):
 
 
 def test_words_of_another_vocabulary_are_found_by_their_tokens(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     theirs = publish(tmp_path, discriminator(), generator())
     vocabulary = ("new0", *reversed(VOCABULARY[2:]), *VOCABULARY[:2], "new1")
     model = started(tmp_path, WordPieceTokenizer(vocabulary), vocab_size=41)
@@ -118,7 +118,7 @@ def test_words_are_all_drawn_anew_where_that_is_asked_for(tmp_path):
 
 
 def test_longer_positions_repeat_the_sources_and_shorter_ones_are_its_first(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     theirs = values(publish(tmp_path, discriminator()))[POSITIONS]
     for length in (37, 13):
         model = started(tmp_path, model_hparam_overrides={**SIZES, "max_position_embeddings": length})
@@ -129,7 +129,7 @@ def test_longer_positions_repeat_the_sources_and_shorter_ones_are_its_first(tmp_
 
 
 def test_span_heads_are_taken_where_the_source_has_them(tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="absl")
     theirs = publish(tmp_path / "span", discriminator(max_span_length=4), generator(max_span_length=4))
     spans = {"masking": "span", "max_span_length": 6}
     model = started(tmp_path / "span", **spans)
