@@ -91,13 +91,13 @@ def _fresh_models(data_dir):
     shutil.rmtree(data_dir / "models", ignore_errors=True)
 
 
+@pytest.mark.slow
 def test_spans_schedules_phases_and_decoupled_updates_resume_exactly(data_dir, monkeypatch):
     settings = {"phases": PHASES, "num_train_steps": None, "max_seq_length": None, **SPANS, **SCHEDULES}
     settings |= {"embedding_sharing": "gdes", "decoupled_generator_update": True}
     _assert_resumes_exactly(data_dir, monkeypatch, [5, 2], **settings)  # at the first phase's end, and in the second
 
 
-@pytest.mark.slow
 def test_each_of_two_stages_resumes_exactly(data_dir, monkeypatch):
     settings = {"training_mode": "two_stage", "stage_steps": [6, 7], "embedding_type": "compositional", **SPANS}
     _assert_resumes_exactly(data_dir, monkeypatch, [5, 2 + 6], **settings)
