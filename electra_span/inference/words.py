@@ -13,6 +13,7 @@ from electra_span.tokenization.normalization import IDEOGRAPH, valid_utf8
 # or any other character that can be seen.
 _WORD_CHARACTERS = rf"(?:[^\P{{L}}{IDEOGRAPH}]|[\p{{M}}\p{{N}}])+"
 _BLANKS = r"[\p{Z}\p{Cc}\p{Cf}]+"
+_NULL, _OTHER_BLANK = r"\x{00}", "\x01"  # at the first, tensorflow_text ends a text
 _WORD = rf"{_WORD_CHARACTERS}(?:(?:[-.,:'’&@/_]|\p{{Cf}}+){_WORD_CHARACTERS})*|[^\p{{Z}}\p{{Cc}}\p{{Cf}}]"
 
 
@@ -47,7 +48,7 @@ class WordWindows(NamedTuple):
 
 def split_words(texts: tf.Tensor) -> Words:
     """Returns the words of texts (string [n], UTF-8), punctuation apart."""
-    texts = valid_utf8(texts)
+    texts = tf.strings.regex_replace(valid_utf8(texts), _NULL, _OTHER_BLANK)
     words, first_bytes, last_bytes = tf_text.regex_split_with_offsets(texts, f"{_WORD}|{_BLANKS}", _WORD)
     sizes = tf.strings.length(tf.strings.unicode_split(texts, "UTF-8"))
     byte_places = tf.stack([first_bytes.flat_values, last_bytes.flat_values - 1])  # [2, words]
