@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from electra_span.head_config import HeadConfig
+from electra_span.inference.parts import in_parts
 from electra_span.inference.windows import WindowInputs, Windows, owns
 from electra_span.layers.question_head import QuestionHead, top_positions
 
@@ -114,21 +115,12 @@ def score_in_parts(
         num_spans: C, spans of a window.
     """
     order = tf.argsort(lengths, direction="DESCENDING", stable=True)
-    num_windows = tf.shape(order)[0]
-    num_parts = (num_windows + part_size - 1) // part_size
-
-    def array(dtype: tf.DType, *shape: int | None) -> tf.TensorArray:
-        return tf.TensorArray(dtype, size=num_parts, infer_shape=False, element_shape=shape)
-
-    def add_part(part: tf.Tensor, arrays: list[tf.TensorArray]) -> tuple[tf.Tensor, list[tf.TensorArray]]:
-        scores = score(tf.cast(order[part * part_size : (part + 1) * part_size], tf.int64))
-        return part + 1, [each.write(part, column) for each, column in zip(arrays, scores, strict=True)]
-
-    _, arrays = tf.while_loop(
-        lambda part, _: part < num_parts,
-        add_part,
-        (tf.constant(0), [*(array(dtype, None, num_spans) for dtype in _SPAN_DTYPES), array(tf.float32, None)]),
-        parallel_iterations=1,
+    spans = [tf.TensorSpec([None, num_spans], dtype) for dtype in _SPAN_DTYPES]
+    columns = in_parts(
+        lambda rows: score(tf.cast(rows, tf.int64)),
+        [order],
+        part_size=part_size,
+        outputs=[*spans, tf.TensorSpec([None], tf.float32)],
     )
     rows = tf.math.invert_permutation(order)
-    return SpanScores(*(tf.gather(each.concat(), rows) for each in arrays))
+    return SpanScores(*(tf.gather(column, rows) for column in columns))

@@ -218,6 +218,14 @@ def test_the_threshold_decides_whether_there_is_an_answer(reader):
         assert len(found.answers) == 1
 
 
+def test_by_default_only_a_head_with_a_classifier_of_answerability_says_that_there_is_no_answer(reader):
+    (found,) = reader.answer(["cat"], ["the cat sat"], task="plain")
+    assert found.no_answer_score > -2.75
+    assert found.has_answer
+    (found,) = reader.answer(["cat"], ["the cat sat"], task="facts")
+    assert found.has_answer == (found.no_answer_score <= -2.75)
+
+
 def test_a_context_without_tokens_has_no_answer(reader):
     (found,) = reader.answer(["cat"], [""], task="plain", no_answer_threshold=1e9)
     assert (found.answers, found.has_answer) == ([], False)
