@@ -31,7 +31,6 @@ _TYPE_OF_CLASS = {
 }
 # Classes of transformers whose tokenizer is whatever tokenizer.json says.
 _ANY_TYPE = ("PreTrainedTokenizerFast", "TokenizersBackend")
-_DEFAULT_CLASS = "ElectraTokenizer"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -160,7 +159,7 @@ def write_wordpiece(
         model_max_length: in tokens; None leaves it out.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    config = {"tokenizer_class": _DEFAULT_CLASS, **settings, "tokenize_chinese_chars": True}
+    config = {**generic_config("wordpiece"), **settings, "tokenize_chinese_chars": True}
     write_config(directory, config, special_tokens, model_max_length)
     (directory / VOCABULARY_FILE).write_text("".join(f"{token}\n" for token in vocabulary), encoding="utf-8")
     backend = _wordpiece_backend(
@@ -182,11 +181,16 @@ def write_config(
 
 
 def generic_config(tokenizer_type: str) -> dict[str, Any]:
-    """Returns what tokenizer_config.json says of a tokenizer that transformers reads from tokenizer.json."""
+    """Returns what tokenizer_config.json says of a tokenizer that transformers reads from tokenizer.json.
+
+    The class is the general one for WordPiece too: of ElectraTokenizer transformers 5 takes the vocabulary alone, and
+    splits no word of more than 100 letters. That class does not know that the model reads segments.
+    """
     return {
         "tokenizer_class": _ANY_TYPE[0],
         "tokenizer_type": tokenizer_type,
         "clean_up_tokenization_spaces": False,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
     }
 
 

@@ -1,12 +1,13 @@
 """Our published tokenizers in transformers, where it is installed."""
 
 import io
+import json
 
 import pytest
 import sentencepiece
 import tokenizers
 
-from electra_span.tokenization import load_tokenizer, load_with_special_tokens
+from electra_span.tokenization import WordPieceTokenizer, load_tokenizer, load_with_special_tokens
 from electra_span.tokenization.bpe_files import BpeDescription
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
@@ -27,12 +28,26 @@ def _check_in_transformers(tokenizer, texts, folder):
     pair = theirs(texts[0], texts[1])
     around = [tokenizer.cls_id, *ids[0], tokenizer.sep_id, *ids[1], tokenizer.sep_id]
     assert pair["input_ids"] == around
+    assert pair["token_type_ids"] == [0] * (len(ids[0]) + 2) + [1] * (len(ids[1]) + 1)
     assert theirs.model_max_length == 77
     for role in ROLES:
         assert getattr(theirs, f"{role}_token_id") == getattr(tokenizer, f"{role}_id")
     theirs.save_pretrained(folder / "theirs")
-    if tokenizer.tokenizer_type == "bpe":  # transformers 5 writes no .model
+    if tokenizer.tokenizer_type != "sentencepiece":  # transformers 5 writes no .model
         assert load_tokenizer(folder / "theirs").fingerprint == tokenizer.fingerprint
+
+
+WORDPIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"tcosä日x'", "cat", "##e", "##x", "Ä", "and", "##r")
+
+
+@pytest.mark.parametrize("case", [(True, None), (True, False), (False, None)])
+@pytest.mark.parametrize("model_type", ["electra", None])
+def test_a_wordpiece_tokenizer_has_the_same_ids(tmp_path, case, model_type):
+    if model_type is not None:
+        (tmp_path / "ours").mkdir()
+        (tmp_path / "ours" / "config.json").write_text(json.dumps({"model_type": model_type}))
+    words = ["x" * length for length in (100, 101, 200, 201)]
+    _check_in_transformers(WordPieceTokenizer(WORDPIECES, *case), [*TEXTS, *words], tmp_path)
 
 
 @pytest.mark.parametrize("add_prefix_space", [False, True])
