@@ -11,7 +11,7 @@ import tensorflow as tf
 from absl import logging
 
 from electra_span.config import UserError
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 
 # What TensorFlow raises for a checkpoint that is missing, cut off, damaged (IndexError: cut off) or of another model.
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)

@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from electra_span.errors import reason_of
+from electra_span.files import reason_of, without_controls
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 from electra_span.origin import Origin
 from electra_span.published_config import Architecture, PublishedModelError
 from electra_span.published_heads import OWN_ARCHITECTURE, architecture_of
-from electra_span.shown_text import without_controls
 
 CARD_FILE = "README.md"
 MARK = "<!-- electra-span writes this file anew with the model; without this line it is yours and stays as it is -->"

@@ -12,7 +12,7 @@ from absl import logging
 from tqdm import tqdm
 
 from electra_span.config import UserError
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 
 
 class TrainingLogError(UserError):

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 from finetune.reading import BadRowLimit, DataError, Example, RowTally, is_text
 
 _MAX_FIELD = 1 << 24  # characters

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 from finetune.glue import GLUE_TASKS, MAX_SCORE, GlueTask
 from finetune.glue_submission import SplitPredictions, write_submission
 from finetune.metrics.squad import AnswerScores

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from absl import logging
 
 from electra_span.config import UserError
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 
 _MAX_NAMED = 5
 

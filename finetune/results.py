@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import logging
 
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 from finetune.output_files import OutputError, write_json, write_text
 from finetune.trial_statistics import MetricSummary, summarize_trials
 

@@ -10,7 +10,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 from finetune.analysis.analysis import analyze
 from finetune.analysis.models import AnswerFiles
 from finetune.analysis.page import page

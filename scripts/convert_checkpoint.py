@@ -13,7 +13,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.shown_text import without_controls
+from electra_span.files import without_controls
 
 if TYPE_CHECKING:
     import numpy as np

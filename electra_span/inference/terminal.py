@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from electra_span.files import without_controls
 from electra_span.inference.results import ReplacedToken
-from electra_span.shown_text import without_controls
 
 # From which probability on, and the colour: SGR sequences of ECMA-48.
 _COLOURS = ((0.9, "\x1b[1;31m"), (0.5, "\x1b[33m"))

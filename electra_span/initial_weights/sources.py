@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from electra_span.config import UserError
 from electra_span.convert.sources import Source, opened, read_source
+from electra_span.files import without_controls
 from electra_span.initial_weights.words import InitialWeightsError
-from electra_span.shown_text import without_controls
 
 _UNKNOWN_HEADS = {"discriminator": None, "generator": None}
 

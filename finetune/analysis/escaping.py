@@ -2,7 +2,7 @@
 
 import html
 
-from electra_span.shown_text import without_controls
+from electra_span.files import without_controls
 
 _AS_SPACES = str.maketrans("\t\n\r\v\f", "     ")
 

@@ -6,7 +6,7 @@ import math
 import os
 from typing import Any
 
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 from finetune.reading import DataError
 
 

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 from finetune.metrics.answers import normalize_answer
 from finetune.output_files import write_whole
 from finetune.qa.examples import Question, trimmed

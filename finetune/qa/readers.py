@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-from electra_span.errors import reason_of
+from electra_span.files import reason_of
 from finetune.qa.examples import Answer, Question, locate_answer
 from finetune.qa.file_formats import FILE_FORMATS
 from finetune.qa.question_rows import LayoutError, PassedOver, QuestionRow, Rows

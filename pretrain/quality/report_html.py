@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from electra_span.shown_text import without_controls
+from electra_span.files import without_controls
 from pretrain.quality.charts import bar_chart
 from pretrain.quality.report_text import overlap_rows, repetition_rows, summary_rows
 

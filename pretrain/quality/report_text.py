@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from electra_span.shown_text import without_controls
+from electra_span.files import without_controls
 
 _BAR_CHARACTERS = 30
 _SHOWN_CHARACTERS = 100

@@ -1,0 +1,305 @@
+"""Files that are written whole or not at all, JSON of unknown origin, checks of places, and text that is safe to show.
+
+Standard library only: command lines and configuration errors never wait for TensorFlow.
+"""
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import re
+import stat
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
+
+from electra_span.config import UserError
+
+Path = str | os.PathLike[str]
+
+LOCK_NAME = ".lock"
+UNFINISHED = ".unfinished"  # how the names of files end that are not whole yet
+
+_STALE_SECONDS = 3600  # an unfinished file that nobody has written to for so long belongs to a killed process
+_LONGEST_SHOWN = 200
+
+# TensorFlow's names of functions, nodes and operations, in which its messages are wrapped.
+_INTERNALS = re.compile(r"\{\{.*?\}\}\s*|\s*\[\[.*|\s*\[Op:.*")
+# Control characters, those that turn the direction of text around, and halves of characters.
+_UNSHOWN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class FileError(UserError):
+    """A file that cannot be read, or a place that cannot be written to."""
+
+
+class JsonError(FileError, ValueError):
+    """Text that is not the JSON it should be."""
+
+
+def parse_json(text: str | bytes, source: str, *, unique_keys: bool = False) -> Any:
+    """Returns the value of a JSON text.
+
+    Args:
+        text: JSON, as UTF-8 where it is bytes; it may begin with a byte order mark.
+        source: where the text comes from, for errors.
+        unique_keys: refuse objects that have a key twice, of which the last one would win.
+
+    Raises:
+        JsonError: one line that names the source and what is wrong: malformed text, with its position; bytes that are
+            not UTF-8; an integer of more digits than Python converts (4,300); objects nested too deeply.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8")
+        return json.loads(text.removeprefix("\ufeff"), object_pairs_hook=_unique if unique_keys else None)
+    except UnicodeDecodeError as error:
+        raise JsonError(f"{source}: not UTF-8 at byte {error.start} ({error.reason})") from None
+    except (ValueError, RecursionError) as error:
+        raise JsonError(f"{source}: {json_reason(error)}. Received: {shown(repr(text[:200]), 80)}") from None
+
+
+def json_reason(error: ValueError | RecursionError) -> str:
+    """Returns what an error of Python's JSON decoder says, in words for one line.
+
+    Args:
+        error: a JSONDecodeError; the ValueError of an integer that is too long; or a RecursionError.
+    """
+    if isinstance(error, RecursionError):
+        return "JSON is nested too deeply"
+    if isinstance(error, json.JSONDecodeError):
+        return f"malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+    if "integer string conversion" in str(error):
+        return f"an integer in the JSON has more than {sys.get_int_max_str_digits():,} digits"
+    return str(error)
+
+
+def read_json(path: Path, *, unique_keys: bool = False) -> Any:
+    """Returns the value in a JSON file; see `parse_json`.
+
+    Raises:
+        JsonError: the file cannot be read, or is not JSON.
+    """
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise JsonError(f"{shown(str(path))}: cannot be read ({reason_of(error)})") from None
+    return parse_json(content, shown(str(path)), unique_keys=unique_keys)
+
+
+def read_json_object(path: Path, *, unique_keys: bool = False) -> dict[str, Any]:
+    """Returns the object in a JSON file; see `read_json`.
+
+    Raises:
+        JsonError: the file cannot be read, is not JSON, or holds another value.
+    """
+    content = read_json(path, unique_keys=unique_keys)
+    if not isinstance(content, dict):
+        raise JsonError(f"{shown(str(path))}: must be a JSON object. Received: {shown(repr(content), 80)}")
+    return content
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Returns an object from its pairs; raises ValueError where a key is there twice."""
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise ValueError(f"the key {shown(repr(key), 80)} is there twice")
+        content[key] = value
+    return content
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[pathlib.Path]:
+    """Yields a path to write to; what was written there is renamed to `path` at the end, and removed after an error.
+
+    Other processes see the old content or the new one, after a crash of the machine too. Each writer has a temporary
+    name of its own. The folder is created if necessary; links are followed; devices and pipes are written directly.
+
+    Args:
+        path: the file to write.
+
+    Raises:
+        OSError: the file cannot be written; the error names `path`.
+    """
+    target = pathlib.Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # such as /dev/stdout, which a rename would replace
+        yield target
+        return
+    prefix = f".{target.name[:40]}."
+    partial = target.with_name(f"{prefix}{uuid.uuid4().hex}{UNFINISHED}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(target.parent, prefix)
+        yield partial
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())  # before the rename, or a power cut could leave the name without the content
+        os.replace(partial, target)
+    except OSError as error:
+        if error.filename not in (None, str(partial)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a whole text file in UTF-8; lone surrogates in the text are written as their escapes."""
+    with whole_file(path) as partial:
+        partial.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 2) -> None:
+    """Writes a whole JSON file.
+
+    Raises:
+        FileError: a number is not finite, which JSON cannot express; the file stays as it was.
+    """
+    try:
+        text = json.dumps(value, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise FileError(f"{path}: all numbers written there must be finite. Received: {error}") from error
+    write_text(path, text + "\n")
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed processes left in a folder that no other process is writing to."""
+    for path in pathlib.Path(folder).glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def _remove_stale(folder: pathlib.Path, prefix: str) -> None:
+    """Removes unfinished files that killed processes left under a prefix."""
+    now = time.time()
+    for entry in os.scandir(folder):
+        if entry.name.startswith(prefix) and entry.name.endswith(UNFINISHED):
+            with contextlib.suppress(OSError):  # another process may be removing it
+                if now - entry.stat().st_mtime > _STALE_SECONDS:
+                    os.unlink(entry.path)
+
+
+def check_output_file(name: str, path: Path) -> None:
+    """Checks, before any work, that a file can be written; nothing is created.
+
+    Args:
+        name: of the flag or hparam that gives the path, for errors.
+        path: of the file, whose folders may be missing.
+
+    Raises:
+        FileError: the path is empty or too long, is a folder, leads through a file or a loop of links, or may not be
+            written to.
+    """
+    _check_output(name, path, expects_folder=False)
+
+
+def check_output_folder(name: str, path: Path) -> None:
+    """Checks, before any work, that files can be written into a folder; see `check_output_file`."""
+    _check_output(name, path, expects_folder=True)
+
+
+def _check_output(name: str, path: Path, *, expects_folder: bool) -> None:
+    where = f"{name}: {shown(str(path))}"
+    if not str(path) or "\0" in str(path):
+        raise FileError(f"{name} must be the path of a {'folder' if expects_folder else 'file'}. Received: {path!r}")
+    place = pathlib.Path(os.path.abspath(path))
+    try:
+        mode = place.stat().st_mode
+    except FileNotFoundError:
+        mode = None
+    except OSError as error:
+        raise FileError(f"{where}: {_place_reason(error, place)}") from None
+    if mode is not None and stat.S_ISDIR(mode) != expects_folder:
+        kinds = ("a file; a folder is needed", "a folder; a file is needed")
+        raise FileError(f"{where} is {kinds[stat.S_ISDIR(mode)]}")
+    existing = place if mode is not None else _existing_parent(place)
+    if not existing.is_dir() and mode is None:
+        raise FileError(f"{where}: {shown(str(existing))} is not a folder")
+    for part in place.parts[len(existing.parts) :]:
+        if len(os.fsencode(part)) > os.pathconf(existing, "PC_NAME_MAX"):
+            raise FileError(f"{where}: {os.strerror(errno.ENAMETOOLONG)}")
+    if not os.access(existing, os.W_OK):
+        raise FileError(f"{where}: no permission to write to {shown(str(existing))}")
+
+
+def _existing_parent(place: pathlib.Path) -> pathlib.Path:
+    """Returns the nearest folder (or file) above a path that exists; a dangling link counts as what it points to."""
+    if place.is_symlink():
+        place = pathlib.Path(os.path.realpath(place))
+    return next(parent for parent in place.parents if os.path.lexists(parent))
+
+
+def _place_reason(error: OSError, place: pathlib.Path) -> str:
+    """Returns why a path cannot be looked up, naming the file that stands where a folder should be."""
+    if error.errno == errno.ENOTDIR:
+        file = next(parent for parent in place.parents if os.path.lexists(parent) and not parent.is_dir())
+        return f"{shown(str(file))} is not a folder"
+    return reason_of(error)
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path, user: str) -> Iterator[None]:
+    """Keeps a folder for one process, which creates it if necessary; the lock ends with the process.
+
+    Args:
+        folder: to be kept.
+        user: what uses it, such as "build", for the error.
+
+    Raises:
+        FileError: another process holds the folder.
+    """
+    path = pathlib.Path(folder) / LOCK_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        while True:
+            file = stack.enter_context(path.open("w", encoding="utf-8"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FileError(
+                    f"Another {user} is writing to {shown(str(folder))}; wait until it has ended, or choose another "
+                    "folder"
+                ) from None
+            if _is_file_of(path, file):  # and not the one that another process has just removed
+                break
+        stack.callback(path.unlink, missing_ok=True)
+        yield
+
+
+def _is_file_of(path: pathlib.Path, file: TextIO) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+def reason_of(error: Exception) -> str:
+    """Returns the first line of an error's message, without the library's internals.
+
+    Args:
+        error: of TensorFlow, or an OSError, whose file is left out.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return _INTERNALS.sub("", str(error).partition("\n")[0]).strip()
+
+
+def without_controls(text: str) -> str:
+    """Returns a text with U+FFFD for the characters that a terminal or a browser obeys or refuses."""
+    return _UNSHOWN.sub("\ufffd", text)
+
+
+def shown(text: str, longest: int = _LONGEST_SHOWN) -> str:
+    """Returns a text of unknown origin for a message: without control characters, its middle left out if it is long.
+
+    Args:
+        text: for example a file's name, or a value received.
+        longest: how many characters to show.
+    """
+    if len(text) > longest:
+        half = (longest - 3) // 2
+        text = f"{text[:half]}...{text[-half:]}"
+    return without_controls(text)
