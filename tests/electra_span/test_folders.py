@@ -1,0 +1,122 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from electra_span.config import UserError
+from electra_span.files import FileError, lock_file
+from electra_span.folders import REPLACING_LOCK, read_unchanged, whole_folder
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def _names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty"):
+        with whole_folder(tmp_path / name) as partial:
+            (partial / "a").write_text("1")
+            assert not (tmp_path / name / "a").exists()
+    assert _names(tmp_path) == ["empty", "empty/a", "new", "new/a"]
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path):
+    def write_and_fail():
+        with whole_folder(tmp_path / "above" / "new") as partial:
+            (partial / "a").touch()
+            raise UserError("no")
+
+    with pytest.raises(UserError, match="no"):
+        write_and_fail()
+    assert _names(tmp_path) == []
+
+
+def test_a_folder_that_another_process_has_written_meanwhile_stays(tmp_path):
+    def write_late():
+        with whole_folder(tmp_path / "new") as partial:
+            (partial / "a").touch()
+            (tmp_path / "new").mkdir()
+            (tmp_path / "new" / "b").touch()
+
+    with pytest.raises(FileError, match=r"cannot write .*new: (Directory not empty|File exists)"):
+        write_late()
+    assert _names(tmp_path) == ["new", "new/b"]
+
+
+def test_what_a_killed_writer_of_a_folder_left_is_removed_by_the_next_one(tmp_path):
+    code = (
+        "import os, signal\nfrom electra_span.folders import whole_folder\n"
+        f"with whole_folder({str(tmp_path / 'n*w')!r}) as partial:\n"
+        "    (partial / 'a').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -9
+    assert len(_names(tmp_path)) == 3
+    with whole_folder(tmp_path / "n*w") as partial:
+        (partial / "b").touch()
+    assert _names(tmp_path) == ["n*w", "n*w/b"]
+
+
+def _replace(folder, number):
+    """Replaces the files of a folder as one does that wants no reader to take a mixture for a whole."""
+    for name in ("config.json", "model.safetensors"):
+        partial = folder / f".{name}"
+        partial.write_text(str(number))
+        os.replace(partial, folder / name)
+
+
+def _read(folder, between=lambda: None):
+    config = (folder / "config.json").read_text()
+    between()
+    return config, (folder / "model.safetensors").read_text()
+
+
+def test_files_that_are_replaced_while_they_are_read_are_read_again(tmp_path):
+    _replace(tmp_path, 1)
+    replacements = iter((2, 3))
+    between = lambda: [_replace(tmp_path, number) for number in list(replacements)[:1]]  # noqa: E731
+    assert read_unchanged(tmp_path, lambda: _read(tmp_path, between)) == ("2", "2")
+
+
+def test_an_error_of_a_mixture_is_not_the_readers(tmp_path):
+    _replace(tmp_path, 1)
+    done = []
+
+    def read():
+        if not done:
+            done.append(_replace(tmp_path, 2))
+            raise UserError("the shapes differ")
+        return _read(tmp_path)
+
+    assert read_unchanged(tmp_path, read) == ("2", "2")
+
+
+def test_files_that_are_replaced_without_end_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    _replace(tmp_path, 0)
+    with pytest.raises(FileError, match=f"{tmp_path}: another process replaced its files while they were read"):
+        read_unchanged(tmp_path, lambda: _replace(tmp_path, 1))
+
+
+def test_an_error_of_files_that_nobody_replaces_is_raised_at_once(tmp_path):
+    reads = []
+
+    def read():
+        reads.append(1)
+        raise UserError("damaged")
+
+    with pytest.raises(UserError, match="damaged"):
+        read_unchanged(tmp_path, read)
+    assert len(reads) == 1
+
+
+def test_a_reader_waits_for_the_config_that_a_replacement_has_taken_away(tmp_path, monkeypatch):
+    _replace(tmp_path, 1)
+    (tmp_path / "config.json").unlink()
+    with lock_file(tmp_path / REPLACING_LOCK):
+        monkeypatch.setattr("time.sleep", lambda seconds: _replace(tmp_path, 2) if seconds else None)
+        assert read_unchanged(tmp_path, lambda: _read(tmp_path)) == ("2", "2")
