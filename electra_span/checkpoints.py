@@ -15,6 +15,7 @@ from electra_span.files import reason_of
 
 # What TensorFlow raises for a checkpoint that is missing, cut off, damaged (IndexError: cut off) or of another model.
 _UNREADABLE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
+_PART_OF = re.compile(r"ckpt-(\d+)\.")
 _INDEX_FILE = re.compile(r"ckpt-(\d+)\.index")
 
 
@@ -75,8 +76,10 @@ class Checkpoints:
         Raises:
             CheckpointError: there are checkpoints, but none can be read.
         """
-        steps = self._steps()
-        for step in reversed(steps):
+        tried: set[int] = set()
+        while steps := set(self._steps()) - tried:  # a training may go on and replace them meanwhile
+            step = max(steps)
+            tried.add(step)
             try:
                 status = self._checkpoint.read(self._prefix(step))
                 status.assert_existing_objects_matched().expect_partial()
@@ -86,12 +89,22 @@ class Checkpoints:
                 )
             else:
                 return int(self._step.numpy())
-        if steps:
+        if tried:
             raise CheckpointError(
-                f"none of the {len(steps)} checkpoints in {self._directory} can be read; "
+                f"none of the {len(tried)} checkpoints in {self._directory} can be read; "
                 "delete the folder to start from the beginning"
             )
         return None
+
+    def remove_unfinished(self) -> None:
+        """Removes what a process left that was killed while it wrote a checkpoint; no other one may be writing."""
+        for path in self._directory.glob("ckpt-*_temp"):
+            shutil.rmtree(path)
+        steps = self._steps()
+        for path in self._directory.glob("ckpt-*"):
+            match = _PART_OF.match(path.name)
+            if match and (int(match.group(1)) not in steps or ".tempstate" in path.name):
+                path.unlink()
 
     def _prefix(self, step: int) -> str:
         return str(self._directory / f"ckpt-{step}")
@@ -109,8 +122,6 @@ class Checkpoints:
         kept = [each for each in steps if each <= step][-self._num_kept :]
         for each in set(steps) - set(kept):
             self._delete(each)
-        for path in self._directory.glob("ckpt-*_temp"):  # a process was killed while it wrote
-            shutil.rmtree(path)
 
     def _delete(self, step: int) -> None:
         """Deletes the files of one checkpoint, its index last."""

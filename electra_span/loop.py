@@ -13,6 +13,7 @@ from absl import logging
 
 from electra_span.checkpoints import Checkpoints
 from electra_span.config import UserError
+from electra_span.files import whole_file
 from electra_span.training import StepResult, Sums
 from electra_span.training_log import TrainingLog
 
@@ -203,8 +204,8 @@ class TrainingLoop:
         if self._rescue_dir is None:
             return ""
         path = self._rescue_dir / f"nonfinite_batch_{pending.step}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, allow_pickle=False, **dict(_named_arrays(pending.batch._asdict())))
+        with whole_file(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **dict(_named_arrays(pending.batch._asdict())))
         return f", its batch is in {path}"
 
 

@@ -33,15 +33,16 @@ class Run:
 
     Args:
         config: the effective configuration.
+        strategy: for the devices at hand; by default that of `make_strategy`.
 
     Raises:
         UserError: vocabulary, records and configuration do not fit, or the folder holds another run.
     """
 
-    def __init__(self, config: PretrainingConfig) -> None:
+    def __init__(self, config: PretrainingConfig, strategy: tf.distribute.Strategy | None = None) -> None:
         self.config = config
         self.model_dir = pathlib.Path(config.model_dir)
-        self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
+        self.strategy = strategy or make_strategy()  # several hosts can only be joined by an idle TensorFlow
         self.is_chief = is_chief(self.strategy)
         self.data = RunData(config)
         self._check_folder()

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import pathlib
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -11,7 +10,8 @@ from absl import logging
 
 from configure_pretraining import PretrainingConfig
 from electra_span.checkpoints import CheckpointError
-from electra_span.devices import describe_hardware
+from electra_span.devices import describe_hardware, is_chief, make_strategy
+from electra_span.files import lock_folder, remove_unfinished, write_json, write_text
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
 from electra_span.model_card import CARD_FILE, write_card
 from electra_span.pretrained import save_pretrained
@@ -32,16 +32,18 @@ def train(config: PretrainingConfig) -> None:
     Raises:
         UserError: one line that says what is wrong with input, configuration or folder.
     """
-    for stage in config.stages():
-        run = Run(stage)
-        with _naming_damaged_records(run):
-            _train(run)
-        if run.is_chief:
-            _publish(run)
+    strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
+    with _only_training(config) if is_chief(strategy) else contextlib.nullcontext():
+        for stage in config.stages():
+            run = Run(stage, strategy)
+            with _naming_damaged_records(run):
+                _train(run)
+            if run.is_chief:
+                _publish(run)
 
 
 def evaluate(config: PretrainingConfig) -> dict[str, float]:
-    """Evaluates the last checkpoint, writes the results and returns them.
+    """Evaluates the last checkpoint, writes the results and returns them; the run may be training meanwhile.
 
     Raises:
         UserError: among others, where there is no checkpoint.
@@ -56,6 +58,20 @@ def evaluate(config: PretrainingConfig) -> dict[str, float]:
     return results
 
 
+@contextlib.contextmanager
+def _only_training(config: PretrainingConfig) -> Iterator[None]:
+    """Keeps other trainings out of a run's folder and those of its stages, and removes what killed ones left there.
+
+    Raises:
+        FileError: another training is at work there.
+    """
+    with contextlib.ExitStack() as stack:
+        for folder in dict.fromkeys([config.model_dir, *(stage.model_dir for stage in config.stages())]):
+            stack.enter_context(lock_folder(folder, "training"))
+            remove_unfinished(folder)
+        yield
+
+
 def _train(run: Run) -> None:
     """Trains from the last checkpoint to the end, evaluating on the way."""
     config = run.config
@@ -64,11 +80,13 @@ def _train(run: Run) -> None:
     optimizers = {learner: update.optimizer for learner, update in updates.items()}
     state = {"optimizers": optimizers, "iterators": iterators, "window": window}
     checkpoints = run.checkpoints(**state, **({"loss_scale": loss_scale} if loss_scale else {}))
+    if run.is_chief:
+        checkpoints.remove_unfinished()
     restored = checkpoints.restore_latest()
     first_step = run.start() if restored is None else restored
     logging.info("training from step %d to %d", first_step, config.num_train_steps)
     if run.is_chief:
-        _write_config(run)
+        write_text(run.model_dir / "config.json", run.config.to_json())
     evaluations = _evaluations(run)
     evaluated_steps = {line["step"] for line in evaluations.read()}
     if run.is_chief:
@@ -124,13 +142,6 @@ def _loop_settings(run: Run) -> LoopSettings:
     )
 
 
-def _write_config(run: Run) -> None:
-    run.model_dir.mkdir(parents=True, exist_ok=True)
-    partial = run.model_dir / "config.json.partial"
-    partial.write_text(run.config.to_json(), encoding="utf-8")
-    partial.replace(run.model_dir / "config.json")
-
-
 def _publish(run: Run) -> None:
     """Writes the models in their published form, the last evaluation as the run's results, and the models' cards."""
     parts = {"discriminator": run.model.discriminator, "generator": run.model.generator}
@@ -163,12 +174,9 @@ def _write_card(run: Run, part: str, results: Mapping[str, float]) -> None:
 
 def _write_results(run: Run, results: dict[str, float]) -> None:
     """Writes evaluation results as JSON and, as the original, as text."""
-    path = pathlib.Path(run.config.results_json)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    text = "".join(f"{name} = {value}\n" for name, value in results.items())
-    pathlib.Path(run.config.results_txt).write_text(text, encoding="utf-8")
-    logging.info("wrote %s", path)
+    write_json(run.config.results_json, results)
+    write_text(run.config.results_txt, "".join(f"{name} = {value}\n" for name, value in results.items()))
+    logging.info("wrote %s", run.config.results_json)
 
 
 def _evaluations(run: Run) -> JsonLines:

@@ -103,11 +103,37 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, file, 
 def test_what_could_not_be_read_gives_way_to_the_next_checkpoint(tmp_path):
     _trained(tmp_path, {2, 5}, num_kept=2)
     os.truncate(tmp_path / "ckpt-5.index", 10)
-    (tmp_path / "ckpt-7_temp").mkdir()  # as a process killed while it writes leaves it
     resumed = _Run(tmp_path, num_kept=1)
     resumed.checkpoints.restore_latest()
     resumed.checkpoints.save(3)
     assert _names(tmp_path) == _files(3)
+
+
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    _trained(tmp_path, {2, 5}, num_kept=2)
+    (tmp_path / "ckpt-7_temp").mkdir()
+    (tmp_path / "ckpt-7_temp" / "part-00000-of-00001.index").touch()
+    for name in ("ckpt-7.data-00000-of-00001", "ckpt-5.index.tempstate123", "nonfinite_batch_7.npz"):
+        (tmp_path / name).touch()
+    _Run(tmp_path).checkpoints.remove_unfinished()
+    assert _names(tmp_path) == [*_files(2, 5), "nonfinite_batch_7.npz"]
+
+
+def test_checkpoints_that_a_training_replaces_while_they_are_read_are_passed_over(tmp_path, monkeypatch):
+    run, values, _ = _trained(tmp_path, {2, 5}, num_kept=2)
+    reader = _Run(tmp_path)
+    read = tf.train.Checkpoint.read
+
+    def read_late(checkpoint, path):
+        if path.endswith("-5"):  # a training replaces both, before the first one is read
+            for step in (8, 9):
+                values[step] = run.step(step) and run.values()
+                run.checkpoints.save(step)
+        return read(checkpoint, path)
+
+    monkeypatch.setattr(tf.train.Checkpoint, "read", read_late)
+    assert reader.checkpoints.restore_latest() == 9
+    assert reader.values() == values[9]
 
 
 def test_no_checkpoint_that_can_be_read_is_an_error_and_no_new_start(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from electra_span.checkpoints import CheckpointError, Checkpoints
 from electra_span.config import HparamError, UserError
+from electra_span.files import FileError, lock_folder
 from electra_span.tokenization import load_tokenizer
 from pretrain.manifest import write_manifest
 from pretrain.records import RecordError
@@ -110,6 +111,32 @@ def test_a_folder_whose_configuration_cannot_be_read_is_refused(data_dir, conten
 def test_an_evaluation_without_a_checkpoint_says_to_train_first(data_dir):
     with pytest.raises(CheckpointError, match=r"models/tiny holds no checkpoint; train first"):
         evaluate(tiny_config(data_dir, **RUN, do_train=False, do_eval=True))
+
+
+def test_a_second_training_in_a_folder_is_refused_before_it_writes_anything(data_dir):
+    model_dir = data_dir / "models" / "tiny"
+    two_stages = {"training_mode": "two_stage", "sbpo_weight": 0.0}
+    with lock_folder(model_dir, "training"):
+        before = _contents(data_dir)
+        for hparams in ({}, two_stages):
+            with pytest.raises(FileError, match=r"Another training is writing to .*models/tiny; wait until"):
+                train(tiny_config(data_dir, **RUN, **hparams))
+        assert _contents(data_dir) == before
+    message = r"Another training is writing to .*tiny/generator_stage; wait until"
+    with lock_folder(model_dir / "generator_stage", "training"), pytest.raises(FileError, match=message):
+        train(tiny_config(data_dir, **RUN, **two_stages))
+
+
+def test_a_run_can_be_evaluated_while_it_trains_whose_folder_gets_rid_of_what_killed_runs_left(data_dir):
+    model_dir = data_dir / "models" / "tiny"
+    left = [model_dir / name for name in (".config.json.1.unfinished", "checkpoints/ckpt-9.data-00000-of-00001")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    train(tiny_config(data_dir, **RUN | {"num_train_steps": 1}))
+    with lock_folder(model_dir, "training"):
+        assert evaluate(tiny_config(data_dir, **RUN, do_train=False, do_eval=True))["step"] == 1
+    assert not any(path.exists() for path in (*left, model_dir / ".lock"))
 
 
 def _flip_a_bit(file: pathlib.Path, record: int) -> int:
