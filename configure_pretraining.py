@@ -12,12 +12,20 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from electra_span.config import EncoderConfig, HparamError, checked_hparams, derived, hparam, widths_by_rule
+from electra_span.config import (
+    EncoderConfig,
+    HparamError,
+    check_text,
+    checked_hparams,
+    derived,
+    hparam,
+    widths_by_rule,
+)
 from electra_span.model_cost import Network
 from electra_span.origin import Origin
 from pretrain.config_defaults import TABLE_FIELDS, merged_hparams, most_masked, settings_by_phases, values_by_rule
 from pretrain.config_pairs import check_pairs
-from pretrain.config_rules import MAY_CHANGE, check_values
+from pretrain.config_rules import MAY_CHANGE, check_schedules, check_values
 from pretrain.phases import ends_of, settings_of
 
 
@@ -221,9 +229,12 @@ class PretrainingConfig:
             raise HparamError(f"{key} is not an hparam: it is given as --{key.replace('_', '-')}")
         fields = dataclasses.fields(cls)
         ruled = {field.name for field in fields if "rule" in field.metadata}
+        check_text("model_name", model_name)
+        check_text("data_dir", data_dir)
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
         settings = {**defaults, "model_name": model_name, "data_dir": data_dir, **merged_hparams(given)}
+        check_schedules(settings)
         settings |= settings_by_phases(cls, settings, given)
         return cls(**{**values_by_rule(settings), **settings})
 

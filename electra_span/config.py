@@ -6,7 +6,7 @@ Standard library only: command lines and configuration errors never wait for Ten
 import dataclasses
 import difflib
 import math
-import sys
+import re
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
@@ -27,6 +27,11 @@ COMPOSITIONAL_FIELDS = ("embedding_type", "compositional_operation", "compositio
 LARGE_VOCABULARY = 2**17
 
 SPAN_OFFSET_SIZE = 200  # width of the embedding of a position in its span (Joshi et al. 2020, section 3.2)
+
+_LARGEST_FLOAT = 3.4028234663852886e38  # of float32, in which all numbers are used
+LARGEST_COUNT = 2**31 - 1  # of int32, in which TensorFlow and file formats count
+
+_NOT_TEXT = re.compile("[\0\ud800-\udfff]")
 
 _TYPE_NAMES: dict[Any, str] = {
     bool: "true or false",
@@ -212,15 +217,25 @@ def _typed(name: str, value: Any, declared: Any) -> Any:
     for choice in choices:
         origin = typing.get_origin(choice) or choice
         if origin is float:
-            if type(value) in (int, float) and abs(value) <= sys.float_info.max:
+            if type(value) in (int, float) and abs(value) <= _LARGEST_FLOAT:
                 return float(value)
         elif origin is Sequence:
             if isinstance(value, (list, tuple)):
                 return [_typed(name, item, *typing.get_args(choice)) for item in value]
         elif isinstance(value, origin) and (origin is bool or not isinstance(value, bool)):
+            if isinstance(value, str):
+                check_text(name, value)
+            if origin is int and abs(value) > LARGEST_COUNT:
+                raise HparamError(f"{name} must be at most {LARGEST_COUNT}. Received: {value}")
             return value
     expected = " or ".join(_TYPE_NAMES.get(choice, str(choice)) for choice in choices)
     raise HparamError(f"{name} must be {expected}. Received: {value!r}")
+
+
+def check_text(name: str, value: str) -> None:
+    """Raises HparamError for a text that no file name can hold: with a null character or a lone surrogate."""
+    if _NOT_TEXT.search(value):
+        raise HparamError(f"{name} must be text without null characters and lone surrogates. Received: {value!a}")
 
 
 def _nearest(name: str, valid: Collection[str]) -> str:

@@ -46,9 +46,14 @@ def make_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strateg
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     _run_operations_in_turn()
-    kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    kind = "GPU" if has_gpu() else "CPU"
     names = devices or [f"{kind}:{index}" for index, _ in enumerate(tf.config.list_logical_devices(kind))]
     return tf.distribute.MirroredStrategy(names) if len(names) > 1 else tf.distribute.OneDeviceStrategy(names[0])
+
+
+def has_gpu() -> bool:
+    """Returns whether models are computed on GPUs."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _run_operations_in_turn() -> None:
@@ -58,7 +63,7 @@ def _run_operations_in_turn() -> None:
     devices wait for each other inside operations and need a thread each.
     """
     cpus = tf.config.list_physical_devices("CPU")
-    is_alone = not tf.config.list_physical_devices("GPU") and len(cpus) == 1
+    is_alone = not has_gpu() and len(cpus) == 1
     if is_alone and len(tf.config.get_logical_device_configuration(cpus[0]) or [cpus[0]]) == 1:
         # Only possible before TensorFlow's first operation: else it stays as it is.
         with contextlib.suppress(RuntimeError):
@@ -82,13 +87,13 @@ def resolve_execution(precision: str, xla: bool | str) -> Execution:
         precision: a dtype policy, or "auto": bfloat16 where the device multiplies it faster than float32.
         xla: True, False or "auto".
     """
-    has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    compile_step = has_gpu if xla == "auto" else bool(xla)
+    on_gpu = has_gpu()
+    compile_step = on_gpu if xla == "auto" else bool(xla)
     dtype = precision
     if precision == "auto":
-        dtype = "mixed_bfloat16" if (_gpu_has_bfloat16() if has_gpu else _cpu_has_bfloat16()) else "float32"
+        dtype = "mixed_bfloat16" if (_gpu_has_bfloat16() if on_gpu else _cpu_has_bfloat16()) else "float32"
     keras.dtype_policies.get(dtype)
-    return Execution(dtype, compile_step, xla == "auto" and not has_gpu, not compile_step)
+    return Execution(dtype, compile_step, xla == "auto" and not on_gpu, not compile_step)
 
 
 def describe_hardware(strategy: tf.distribute.Strategy) -> str:

@@ -331,6 +331,39 @@ def _is_file_of(path: pathlib.Path, file: TextIO) -> bool:
         return False
 
 
+def check_encoding(name: str, encoding: str) -> None:
+    """Checks that text can be read and written in an encoding.
+
+    Args:
+        name: of the flag or hparam that gives it, for errors.
+        encoding: as Python names it.
+
+    Raises:
+        FileError: it is unknown, or does not encode text.
+    """
+    try:
+        is_usable = "a".encode(encoding).decode(encoding) == "a"
+    except (LookupError, ValueError):  # ValueError: Python's "undefined", and names with a null character
+        is_usable = False
+    if not is_usable:
+        raise FileError(
+            f"{name} must be the name of a text encoding, such as utf-8 or cp1252. Received: {shown(repr(encoding))}"
+        )
+
+
+def check_delimiter(name: str, delimiter: str | None) -> None:
+    """Checks that a character can be between the fields of a table; None stands for the format's own.
+
+    Raises:
+        FileError: it is not one character, or one that ends a line or quotes.
+    """
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\0\r\n"'):
+        raise FileError(
+            f"{name} must be one character, and neither a line end nor a quotation mark. "
+            f"Received: {shown(repr(delimiter))}"
+        )
+
+
 def reason_of(error: Exception) -> str:
     """Returns the first line of an error's message, without the library's internals.
 

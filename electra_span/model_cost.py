@@ -11,10 +11,11 @@ Two counts of operations are kept apart:
   with it.
 """
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
+from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig, HparamError
 
 
 class Network(NamedTuple):
@@ -39,6 +40,9 @@ _GELU = 8
 _LAYER_NORM = 5
 _SOFTMAX = 5
 _PREDICTED_PROB = 5 / 32
+
+_BYTES_PER_PARAMETER = 16  # weight, gradient and two moments, of float32
+_BYTES_PER_STATE = 2  # of bfloat16; of each layer at least one state is kept for the backward pass
 
 
 def count_parameters(config: EncoderConfig, head: str | None = None) -> dict[str, int]:
@@ -65,6 +69,41 @@ def count_parameters(config: EncoderConfig, head: str | None = None) -> dict[str
         states = _num_encoders(head) * hidden
         parts[f"{head}_head"] = _dense(states, embedding) + 2 * embedding + config.vocab_size
     return parts
+
+
+def training_bytes(networks: Sequence[Network], *, num_tokens: int) -> int:
+    """Returns a lower bound of the memory that training takes: that of the largest trained network.
+
+    Args:
+        networks: what runs at every step.
+        num_tokens: tokens that a device works through at once.
+    """
+    return max(
+        _BYTES_PER_PARAMETER * sum(count_parameters(network.config, network.head).values())
+        + _BYTES_PER_STATE * num_tokens * network.config.num_hidden_layers * network.config.hidden_size
+        for network in networks
+        if network.is_trained
+    )
+
+
+def check_memory(networks: Sequence[Network], *, num_tokens: int) -> None:
+    """Checks, before anything is allocated, that this machine's memory can hold what training needs.
+
+    Args:
+        networks: what runs at every step.
+        num_tokens: tokens that are worked through at once in this memory; 0 where they are in that of GPUs.
+
+    Raises:
+        HparamError: it cannot; the message says how much is needed and how much there is.
+    """
+    needed = training_bytes(networks, num_tokens=num_tokens)
+    available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > available:
+        raise HparamError(
+            f"training needs at least {-(-needed // 10**9):,} GB of memory for weights, gradients, moments and hidden "
+            f"states, and this machine has {available // 10**9:,} GB. Reduce vocab_size, max_seq_length, "
+            "train_batch_size or the sizes of the model, or raise gradient_accumulation_steps"
+        )
 
 
 def training_flops(networks: Sequence[Network], *, seq_length: int, num_sequences: int) -> float:

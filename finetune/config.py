@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from electra_span.config import MODEL_SIZES, HparamError, check_choice, checked_hparams, derived, hparam
+from electra_span.config import MODEL_SIZES, HparamError, check_choice, check_text, checked_hparams, derived, hparam
 from electra_span.origin import Origin
 from finetune.config_rules import check_questions, check_values
 from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names
@@ -159,6 +159,8 @@ class FinetuningConfig:
             raise HparamError(f"{key} is not an hparam: it is given as --{key.replace('_', '-')}")
         fields = dataclasses.fields(cls)
         ruled = {field.name for field in fields if "rule" in field.metadata}
+        check_text("model_name", model_name)
+        check_text("data_dir", data_dir)
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
         settings = {**defaults, "model_hparam_overrides": {}, "task_weights": {}, **given}

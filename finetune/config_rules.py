@@ -3,6 +3,7 @@
 from typing import Any
 
 from electra_span.config import EncoderConfig, HparamError, check_choice, checked_hparams
+from electra_span.files import check_delimiter, check_encoding
 from electra_span.origin import check_origin
 
 _LARGEST_SEED = 2**31 - 1
@@ -55,6 +56,8 @@ def check_values(config: Any) -> None:
         check_choice(name, getattr(config, name), choices)
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
+    check_delimiter("csv_delimiter", config.csv_delimiter)
+    check_encoding("encoding", config.encoding)
     _check_training(config)
     check_origin(config.origin)
     try:

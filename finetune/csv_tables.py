@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from electra_span.files import reason_of
+from electra_span.files import check_delimiter, check_encoding, reason_of
 from finetune.reading import BadRowLimit, DataError, Example, RowTally, is_text
 
 _MAX_FIELD = 1 << 24  # characters
@@ -27,15 +27,8 @@ class CsvSettings:
     encoding: str = "utf-8-sig"  # UTF-8, with a byte order mark or without
 
     def __post_init__(self) -> None:
-        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '\r\n"'):
-            raise DataError(
-                "delimiter must be one character, and neither a line end nor a quotation mark. "
-                f"Received: {self.delimiter!r}"
-            )
-        try:
-            "a".encode(self.encoding)
-        except LookupError:
-            raise DataError(f"encoding must be the name of one. Received: {self.encoding!r}") from None
+        check_delimiter("csv_delimiter", self.delimiter)
+        check_encoding("encoding", self.encoding)
 
 
 class UnclosedQuotationError(ValueError):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from electra_span.config import LARGEST_COUNT, HparamError
 from electra_span.optimization import AdamW, depth_of, layerwise_rate, learning_rate_at
 from electra_span.task_model import ElectraTaskModel
 from electra_span.training import LossScale, StepResult, Update, make_train_step
@@ -61,6 +62,11 @@ def make_phases(run: Run, model: ElectraTaskModel, num_rows: int) -> list[Phase]
         (trained, config.num_train_epochs, config.learning_rate),
     ):
         num_steps = num_train_steps(num_rows, config.train_batch_size, epochs)
+        if num_steps > LARGEST_COUNT:
+            raise HparamError(
+                f"num_train_epochs: at most {LARGEST_COUNT} steps can be made. Received: {epochs} epochs of {num_rows} "
+                "examples"
+            )
         if num_steps:
             first_step = sum(phase.num_steps for phase in phases)
             num_warmup_steps = num_steps * config.warmup_proportion

@@ -12,7 +12,7 @@ from electra_span.devices import Execution, is_chief, make_strategy, resolve_exe
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
 from electra_span.initial_weights.start import take_over, targets_of
-from electra_span.model_cost import count_parameters
+from electra_span.model_cost import Network, check_memory, count_parameters
 from electra_span.pretrained import load_task_model
 from electra_span.published_config import CONFIG_FILE, read_config
 from electra_span.published_weights import WEIGHTS_FILE
@@ -169,6 +169,8 @@ class Run:
             skips_padding=execution.skips_padding,
         )
         directory = pathlib.Path(config.init_checkpoint)
+        if heads is not None:
+            check_memory([Network(self._sizes(), head="discriminator")], num_tokens=0)
         dropouts = {name: rate for name, rate in config.model_hparam_overrides.items() if name in DROPOUTS}
         with self.strategy.scope():
             if heads is not None and self._start is not None:

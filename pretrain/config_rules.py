@@ -1,6 +1,7 @@
 """What each hparam of pretraining may be, and which may change when a run goes on. Imports no TensorFlow."""
 
 import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from electra_span.config import HparamError, check_choice
@@ -17,6 +18,7 @@ _AT_LEAST: dict[str, float] = {
     "max_predictions_per_seq": 1, "max_seq_length": 3, "max_span_length": 1,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size", "span_geometric_p")
+_AT_MOST = {"generator_layers": 1000, "generator_hidden_size": 1000}
 _SCHEDULES = ("mask_prob", "disc_weight", "temperature")
 _LARGEST_SEED = 2**31 - 1
 
@@ -52,11 +54,12 @@ def check_values(config: Any) -> None:
         raise HparamError(f"span_geometric_p must be at most 1. Received: {config.span_geometric_p}")
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
-    for name in _SCHEDULES:
-        _check_schedule(name, getattr(config, name))
     for name, least in _AT_LEAST.items():
         if min(values_of(getattr(config, name))) < least:
             raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
+    for name, most in _AT_MOST.items():
+        if getattr(config, name) > most:
+            raise HparamError(f"{name} must be at most {most}. Received: {getattr(config, name)}")
     for name in _ABOVE_ZERO:
         if min(values_of(getattr(config, name))) <= 0:
             raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
@@ -67,6 +70,16 @@ def check_values(config: Any) -> None:
     check_origin(config.origin)
     if config.use_tpu:
         raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
+
+
+def check_schedules(settings: Mapping[str, Any]) -> None:
+    """Raises HparamError unless each scheduled hparam is a number, or points of rising steps; values have their types.
+
+    Args:
+        settings: values by hparam, before those that follow from others are worked out.
+    """
+    for name in _SCHEDULES:
+        _check_schedule(name, settings[name])
 
 
 def _check_schedule(name: str, schedule: Any) -> None:

@@ -15,9 +15,10 @@ from configure_pretraining import PretrainingConfig
 from electra_span.checkpoints import Checkpoints
 from electra_span.command_line import read_json_file
 from electra_span.config import HparamError
-from electra_span.devices import Execution, is_chief, make_strategy, resolve_execution
+from electra_span.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
 from electra_span.loop import WindowSums
 from electra_span.losses import LossWeights
+from electra_span.model_cost import check_memory
 from electra_span.objective import Corrupt, corrupt_at_random, corrupt_batch
 from electra_span.optimization import AdamW, learning_rate_at
 from electra_span.training import LossFunction, LossScale, StepResult, Update, make_evaluation_step, make_train_step
@@ -51,6 +52,8 @@ class Run:
         self.execution = resolve_execution(config.precision, config.xla)
         logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
         self._check_batch_sizes()
+        num_tokens = config.train_batch_size * config.max_seq_length // config.gradient_accumulation_steps
+        check_memory(config.networks(), num_tokens=0 if has_gpu() else num_tokens)
         with self.strategy.scope():
             self.model = build_configured_model(config, self.execution, self.data.phases[0].masking.random_token_counts)
         loss_function = self._loss_function("both")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Self
 
 from electra_span.config import UserError
+from electra_span.files import check_delimiter, check_encoding
 
 ON_BAD_TEXT = ("error", "replace", "skip")
 
@@ -38,15 +39,8 @@ class SourceSettings:
     max_bad_rate: float = 0.01  # share of a source's rows that may be replaced or skipped
 
     def __post_init__(self) -> None:
-        try:
-            "a".encode(self.encoding)
-        except LookupError:
-            raise CorpusError(f"encoding must be the name of one. Received: {self.encoding!r}") from None
-        if self.csv_delimiter is not None and (len(self.csv_delimiter) != 1 or self.csv_delimiter in '\r\n"'):
-            raise CorpusError(
-                "csv_delimiter must be one character, and neither a line end nor a quotation mark. "
-                f"Received: {self.csv_delimiter!r}"
-            )
+        check_encoding("encoding", self.encoding)
+        check_delimiter("csv_delimiter", self.csv_delimiter)
         if self.on_bad_text not in ON_BAD_TEXT:
             raise CorpusError(f"on_bad_text must be one of {', '.join(ON_BAD_TEXT)}. Received: {self.on_bad_text!r}")
         if not 0 <= self.max_bad_rate <= 1:

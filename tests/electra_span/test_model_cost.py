@@ -3,8 +3,15 @@ import re
 import pytest
 
 from configure_pretraining import PretrainingConfig
-from electra_span.config import EncoderConfig
-from electra_span.model_cost import Network, count_parameters, matmul_flops_per_step, training_flops
+from electra_span.config import EncoderConfig, HparamError
+from electra_span.model_cost import (
+    Network,
+    check_memory,
+    count_parameters,
+    matmul_flops_per_step,
+    training_bytes,
+    training_flops,
+)
 
 GENERATORS = {"small": {"hidden_size": 64}, "base": {"hidden_size": 256}, "large": {"hidden_size": 256}}
 
@@ -162,3 +169,20 @@ def test_a_cloze_model_costs_two_encoders_and_predicts_every_token():
         name: training_flops([Network(config, name)], seq_length=11, num_sequences=1) for name in ("masked_lm", "cloze")
     }
     assert published["cloze"] > 2 * published["masked_lm"]
+
+
+def test_memory_for_training_is_at_least_that_of_the_largest_trained_network():
+    networks = configure(preset="electra-small").networks()
+    parameters = sum(count_parameters(EncoderConfig.of_size("small"), "discriminator").values())
+    assert training_bytes(networks, num_tokens=0) == 16 * parameters
+    assert training_bytes(networks, num_tokens=1000) == 16 * parameters + 2 * 1000 * 12 * 256
+    check_memory(networks, num_tokens=1000)
+
+
+@pytest.mark.parametrize(
+    ("hparams", "num_tokens"),
+    [({"vocab_size": 2 * 10**9}, 0), ({"generator_hidden_size": 1000.0}, 0), ({}, 10**12)],
+)
+def test_a_run_that_this_machine_cannot_hold_is_refused_with_the_memory_it_needs(hparams, num_tokens):
+    with pytest.raises(HparamError, match=r"at least [\d,]+ GB of memory .* this machine has \d+ GB"):
+        check_memory(configure(**hparams).networks(), num_tokens=num_tokens)

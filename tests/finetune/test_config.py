@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from electra_span.config import HparamError
+from electra_span.config import UserError
 from finetune.config import FinetuningConfig
 from finetune.task_names import KIND_OF_TASK, TaskName
 
@@ -95,6 +95,10 @@ def test_files_of_a_task_are_in_its_folder_or_where_its_name_says():
         ({"task_names": ["csv:"]}, "csv: must be followed by the path of files"),
         ({"task_names": ["csv:PATH", "csb:x"]}, "unknown task in task_names 'csb:x'"),
         ({"task_names": "sst"}, "task_names must be a list of strings. Received: 'sst'"),
+        ({"encoding": "undefined"}, "encoding must be the name of a text encoding, .* Received: 'undefined'"),
+        ({"csv_delimiter": ";;"}, "csv_delimiter must be one character"),
+        ({"task_names": ["csv:a\0b"]}, "task_names must be text without null characters"),
+        ({"train_batch_size": 10**10}, "train_batch_size must be at most 2147483647"),
         ({"task_name": ["sst"]}, "unknown hparam 'task_name': did you mean 'task_names'"),
         ({"model_size": "huge"}, "unknown model_size 'huge'"),
         ({"preset": "papers"}, "unknown preset 'papers': did you mean 'paper'"),
@@ -112,7 +116,7 @@ def test_files_of_a_task_are_in_its_folder_or_where_its_name_says():
     ],
 )
 def test_what_is_not_possible_is_an_error_that_names_it(hparams, mistake):
-    with pytest.raises(HparamError, match=mistake):
+    with pytest.raises(UserError, match=mistake):
         configure(**hparams)
 
 

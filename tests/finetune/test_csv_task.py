@@ -3,6 +3,7 @@ import pathlib
 
 import pytest
 
+from electra_span.config import UserError
 from finetune.csv_tables import CsvSettings, read_csv
 from finetune.csv_task import csv_files, read_csv_task, stratified_split
 from finetune.reading import BadRowLimit, DataError, Example
@@ -157,10 +158,13 @@ def test_a_folder_has_a_table_of_each_split(tmp_path):
 
 @pytest.mark.parametrize(
     ("settings", "mistake"),
-    [({"delimiter": ", "}, "delimiter must be one character"), ({"encoding": "utf-9"}, "encoding must be the name")],
+    [
+        ({"delimiter": ", "}, "csv_delimiter must be one character"),
+        ({"encoding": "utf-9"}, "encoding must be the name"),
+    ],
 )
 def test_settings_that_are_impossible_are_errors(settings, mistake):
-    with pytest.raises(DataError, match=mistake):
+    with pytest.raises(UserError, match=mistake):
         CsvSettings(**settings)
 
 

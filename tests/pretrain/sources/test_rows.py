@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from electra_span.config import UserError
 from pretrain.corpus import CorpusError, TextRange, plan_tasks, read_batches
 from pretrain.sources import kinds, lines, rows, streams
 from pretrain.sources.settings import SourceSettings
@@ -167,7 +168,7 @@ def test_fields_of_a_table_are_told_apart_by_the_delimiter_that_is_named(tmp_pat
 
 @pytest.mark.parametrize("delimiter", ["", ";;", "\n", "\r", '"'])
 def test_delimiter_that_cannot_be_one_is_an_error(delimiter):
-    with pytest.raises(CorpusError, match="csv_delimiter must be one character"):
+    with pytest.raises(UserError, match="csv_delimiter must be one character"):
         SourceSettings(csv_delimiter=delimiter)
 
 

@@ -4,6 +4,7 @@ import lzma
 
 import pytest
 
+from electra_span.config import UserError
 from pretrain.sources import streams
 from pretrain.sources.settings import CorpusError, SourceSettings
 from pretrain.sources.streams import as_utf8, inner_suffix, open_stream, packing_of, unpacked
@@ -140,12 +141,12 @@ def test_what_cannot_be_decoded_is_an_error_with_offset_or_one_bad_byte(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"encoding": "nonsense"}, "encoding must be the name of one"),
-        ({"encoding": "base64"}, "encoding must be the name of one"),
+        ({"encoding": "nonsense"}, "encoding must be the name of a text encoding"),
+        ({"encoding": "base64"}, "encoding must be the name of a text encoding"),
         ({"on_bad_text": "hope"}, "on_bad_text must be one of error, replace, skip"),
         ({"max_bad_rate": 1.5}, "max_bad_rate must be from 0 to 1"),
     ],
 )
 def test_impossible_settings_are_errors_that_name_them(change, message):
-    with pytest.raises(CorpusError, match=message):
+    with pytest.raises(UserError, match=message):
         SourceSettings(**change)
