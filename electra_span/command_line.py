@@ -6,7 +6,6 @@ Imports no TensorFlow, so that `--help` and mistakes in arguments answer at once
 
 import argparse
 import errno
-import json
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -14,9 +13,15 @@ from typing import Any, NoReturn
 from absl import app
 
 from electra_span.config import HparamError, UserError
+from electra_span.files import JsonError, MalformedJsonError, parse_json, read_json_object, shown
 
-# Failures of the machine a command runs on, which a traceback would not explain any better.
-_MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+# Failures of the machine, and places that are not what they should be: a traceback would not explain them any better.
+_PLACE_ERRORS = frozenset({
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR,
+    errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.EIO,
+    errno.EXDEV, errno.EBUSY, errno.ETXTBSY, errno.ENODEV, errno.ENXIO, errno.ESTALE,
+})  # fmt: skip
+_LONGEST_MISTAKE = 1000  # characters
 
 
 def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[], argparse.ArgumentParser]) -> None:
@@ -35,7 +40,7 @@ def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[],
     except UserError as error:
         _exit_with_mistake(str(error))
     except OSError as error:
-        if error.errno not in _MACHINE_ERRORS:
+        if error.errno not in _PLACE_ERRORS:
             raise
         _exit_with_mistake(f"{error.strerror}: {error.filename or 'no file named'}")
     except KeyboardInterrupt:
@@ -95,26 +100,22 @@ def read_json_file(path: str) -> dict[str, Any]:
     """Returns the JSON object in a file.
 
     Raises:
-        HparamError: for a file that cannot be read, malformed JSON (with its position), or another value.
+        HparamError: for a file that cannot be read, malformed JSON (with its position), a key that is there twice, or
+            another value.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return _json_object(path, file.read())
-    except OSError as error:
-        raise HparamError(f"cannot read the file {path!r}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise HparamError(f"{path} is not UTF-8 text: byte {error.start}") from None
+        return read_json_object(path, unique_keys=True)
+    except JsonError as error:
+        raise HparamError(str(error)) from None
 
 
 def _json_object(source: str, text: str) -> dict[str, Any]:
-    received = f"Received: {text if len(text) <= 80 else text[:77] + '...'!r}"
     try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        position = f"line {error.lineno}, column {error.colno}"
-        raise HparamError(f"{source}: malformed JSON at {position}: {error.msg}. {received}") from None
+        value = parse_json(text, source, unique_keys=True)
+    except JsonError as error:
+        raise HparamError(str(error)) from None
     if not isinstance(value, dict):
-        raise HparamError(f"{source} must be a JSON object. {received}")
+        raise HparamError(f"{source} must be a JSON object. Received: {shown(repr(value), 80)}")
     return value
 
 
@@ -123,11 +124,13 @@ def _key_and_value(word: str) -> tuple[str, Any]:
     if not (key and equals):
         raise HparamError(f"words after the flags must be key=value. Received: {word!r}")
     try:
-        return key, json.loads(value)
-    except json.JSONDecodeError:
+        return key, parse_json(value, key, unique_keys=True)
+    except MalformedJsonError:
         return key, value
+    except JsonError as error:
+        raise HparamError(str(error)) from None
 
 
 def _exit_with_mistake(message: str) -> NoReturn:
-    print("error: " + " ".join(message.splitlines()), file=sys.stderr)
+    print(f"error: {shown(' '.join(message.splitlines()), _LONGEST_MISTAKE)}", file=sys.stderr)
     sys.exit(2)

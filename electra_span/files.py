@@ -43,6 +43,10 @@ class JsonError(FileError, ValueError):
     """Text that is not the JSON it should be."""
 
 
+class MalformedJsonError(JsonError):
+    """Text that does not follow the grammar of JSON."""
+
+
 def parse_json(text: str | bytes, source: str, *, unique_keys: bool = False) -> Any:
     """Returns the value of a JSON text.
 
@@ -52,8 +56,9 @@ def parse_json(text: str | bytes, source: str, *, unique_keys: bool = False) -> 
         unique_keys: refuse objects that have a key twice, of which the last one would win.
 
     Raises:
-        JsonError: one line that names the source and what is wrong: malformed text, with its position; bytes that are
-            not UTF-8; an integer of more digits than Python converts (4,300); objects nested too deeply.
+        MalformedJsonError: the text is not JSON; the message has the source and the position.
+        JsonError: the text has bytes that are not UTF-8, an integer of more digits than Python converts (4,300), or
+            objects nested too deeply; the message names the source.
     """
     try:
         if isinstance(text, bytes):
@@ -62,7 +67,8 @@ def parse_json(text: str | bytes, source: str, *, unique_keys: bool = False) -> 
     except UnicodeDecodeError as error:
         raise JsonError(f"{source}: not UTF-8 at byte {error.start} ({error.reason})") from None
     except (ValueError, RecursionError) as error:
-        raise JsonError(f"{source}: {json_reason(error)}. Received: {shown(repr(text[:200]), 80)}") from None
+        kind = MalformedJsonError if isinstance(error, json.JSONDecodeError) else JsonError
+        raise kind(f"{source}: {json_reason(error)}. Received: {shown(repr(text[:200]), 80)}") from None
 
 
 def json_reason(error: ValueError | RecursionError) -> str:

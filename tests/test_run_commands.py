@@ -40,8 +40,8 @@ def test_help_needs_no_tensorflow(without_tensorflow, command):
     ("arguments", "message"),
     [
         (["--hparams", "{learning_rate: 1}"], "--hparams: malformed JSON at line 1, column 2"),
-        (["--hparams", "[1]"], "--hparams must be a JSON object. Received: '[1]'"),
-        (["--hparams", "missing.json"], "cannot read the file 'missing.json': No such file or directory"),
+        (["--hparams", "[1]"], "--hparams must be a JSON object. Received: [1]"),
+        (["--hparams", "missing.json"], "missing.json: cannot be read (No such file or directory)"),
         (["--hparams", '{"learning_rat": 1}'], "unknown hparam 'learning_rat': did you mean 'learning_rate'?"),
         (["learning_rate=fast"], "learning_rate must be a finite number. Received: 'fast'"),
         (["learning_rate"], "words after the flags must be key=value. Received: 'learning_rate'"),

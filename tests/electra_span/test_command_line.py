@@ -27,6 +27,8 @@ def main(arguments):
     outcomes = {
         "mistake": UserError("a mistake,\\nexplained"),
         "disk": OSError(errno.ENOSPC, "No space left on device", "somewhere/model"),
+        "folder": IsADirectoryError(errno.EISDIR, "Is a directory", "somewhere/\x1b[2Jmodel"),
+        "long": UserError("x" * 5_000_000),
         "interrupt": KeyboardInterrupt(),
         "fault": OSError("a fault"),
     }
@@ -52,6 +54,8 @@ def test_command_ends_with_status_zero_without_tensorflow():
     [
         ("mistake", "error: a mistake, explained\n"),
         ("disk", "error: No space left on device: somewhere/model\n"),
+        ("folder", "error: Is a directory: somewhere/\ufffd[2Jmodel\n"),
+        ("long", f"error: {'x' * 498}...{'x' * 498}\n"),
     ],
 )
 def test_mistake_of_the_user_is_one_line_and_status_two(outcome, line):
@@ -120,8 +124,11 @@ def test_hparams_are_read_from_a_json_file_with_byte_order_mark(tmp_path):
     [
         (b'{"seed": 3,}', "hparams.json: malformed JSON at line 1, column 1[12]"),
         (b'\n{"seed" 3}', "hparams.json: malformed JSON at line 2, column 9"),
-        (b"3", "hparams.json must be a JSON object. Received: '3'"),
-        (b'{"a": "\xff"}', "hparams.json is not UTF-8 text: byte 7"),
+        (b"3", "hparams.json: must be a JSON object. Received: 3"),
+        (b'{"a": "\xff"}', "hparams.json: not UTF-8 at byte 7"),
+        (b'{"seed": 3, "seed": 4}', "hparams.json: the key 'seed' is there twice"),
+        (b'{"seed": %s}' % (b"9" * 5000), "hparams.json: an integer in the JSON has more than 4,300 digits"),
+        (b"[" * 100_000, "hparams.json: JSON is nested too deeply"),
     ],
 )
 def test_wrong_json_file_is_refused_by_name_and_position(tmp_path, content, message):
@@ -129,6 +136,18 @@ def test_wrong_json_file_is_refused_by_name_and_position(tmp_path, content, mess
     file.write_bytes(content)
     with pytest.raises(HparamError, match=message):
         command_line.read_json_file(str(file))
+
+
+@pytest.mark.parametrize("text", ['{"seed": 3, "seed": 4}', '{"a": {"b": 1, "b": 2}}'])
+def test_an_hparam_that_is_given_twice_is_refused(text):
+    with pytest.raises(HparamError, match=r"--hparams: the key .* is there twice"):
+        command_line.read_hparams(text)
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000, '{"a": 1, "a": 2}'])
+def test_a_word_whose_json_cannot_be_read_is_refused(value):
+    with pytest.raises(HparamError, match=r"^seed: "):
+        command_line.read_hparams("{}", [f"seed={value}"])
 
 
 @pytest.mark.parametrize("word", ["seed", "=3", ""])
