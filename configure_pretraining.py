@@ -240,7 +240,14 @@ class PretrainingConfig:
 
     @classmethod
     def from_saved(cls, saved: Mapping[str, Any]) -> "PretrainingConfig":
-        """Returns the config that `to_dict` gave, as a model folder's config.json holds it."""
+        """Returns the config that `to_dict` gave, as a model folder's config.json holds it.
+
+        Raises:
+            HparamError: a value is missing, of a wrong type or impossible.
+        """
+        for key in ("model_name", "data_dir"):
+            if not isinstance(saved.get(key), str):
+                raise HparamError(f"{key} must be a string. Received: {saved.get(key)!r}")
         hparams = {key: value for key, value in saved.items() if key not in ("model_name", "data_dir")}
         return cls.from_hparams(model_name=saved["model_name"], data_dir=saved["data_dir"], hparams=hparams)
 

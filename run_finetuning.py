@@ -5,6 +5,7 @@ import argparse
 from absl.flags import argparse_flags
 
 from electra_span import command_line
+from electra_span.files import check_output_folder
 from finetune.config import FinetuningConfig
 
 
@@ -22,6 +23,7 @@ def main(arguments: argparse.Namespace) -> None:
         data_dir=arguments.data_dir,
         hparams=command_line.read_hparams(arguments.hparams, arguments.words),
     )
+    check_output_folder("model_dir", config.model_dir)
     print(config.to_json(), flush=True)
 
     # Imports TensorFlow, which takes seconds: only now, with the configuration found in order.

@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import os
 
 from absl.flags import argparse_flags
 
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
+from electra_span.files import check_distinct, check_output_file, check_output_folder
 from pretrain.recipes import PRESETS
 
 
@@ -23,6 +25,19 @@ def main(arguments: argparse.Namespace) -> None:
         model_name=arguments.model_name,
         data_dir=arguments.data_dir,
         hparams=command_line.read_hparams(arguments.hparams, arguments.words),
+    )
+    check_output_folder("model_dir", config.model_dir)
+    check_output_file("results_txt", config.results_txt)
+    check_distinct(
+        {
+            "results_txt": config.results_txt,
+            "results_json": config.results_json,
+            "vocab_file": config.vocab_file,
+            **{
+                name: os.path.join(config.model_dir, name)
+                for name in ("config.json", "train_log.jsonl", "eval_log.jsonl")
+            },
+        }
     )
     if config.preset:
         print(f"preset {config.preset} sets {json.dumps(PRESETS[config.preset])}")

@@ -6,6 +6,7 @@ Imports no TensorFlow, so that `--help` and mistakes in arguments answer at once
 
 import argparse
 import errno
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -79,6 +80,17 @@ def parse_bool(text: str) -> bool:
     if text.lower() not in spelled:
         raise argparse.ArgumentTypeError(f"must be true or false. Received: {text!r}")
     return spelled[text.lower()]
+
+
+def parse_path(text: str) -> pathlib.Path:
+    """Returns the path that a flag's text names; use as argparse's `type`.
+
+    Raises:
+        argparse.ArgumentTypeError: for an empty text, which would mean the current folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("must be a path. Received: ''")
+    return pathlib.Path(text)
 
 
 def read_hparams(text: str, words: Sequence[str] = ()) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import stat
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from electra_span.config import UserError
@@ -207,6 +207,24 @@ def check_output_file(name: str, path: Path) -> None:
 def check_output_folder(name: str, path: Path) -> None:
     """Checks, before any work, that files can be written into a folder; see `check_output_file`."""
     _check_output(name, path, expects_folder=True)
+
+
+def check_distinct(places: Mapping[str, Path | None]) -> None:
+    """Checks that no file of a command is written over another one that it reads or writes.
+
+    Args:
+        places: the paths by the names of their flags or hparams; None for one that is not given.
+
+    Raises:
+        FileError: two of them are the same file.
+    """
+    names: dict[str, str] = {}
+    for name, place in places.items():
+        if place is None:
+            continue
+        other = names.setdefault(os.path.realpath(place), name)
+        if other != name:
+            raise FileError(f"{other} and {name} must be different files. Received: {shown(str(place))} for both")
 
 
 def _check_output(name: str, path: Path, *, expects_folder: bool) -> None:

@@ -1,8 +1,6 @@
 """What a run reports while it trains: a line a window, as JSON lines, TensorBoard events and progress."""
 
 import contextlib
-import json
-import os
 import pathlib
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,47 +9,8 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from electra_span.config import UserError
 from electra_span.files import reason_of
-
-
-class TrainingLogError(UserError):
-    """A log that cannot be written."""
-
-
-class JsonLines:
-    """A file of one JSON object a line, each with its step, that a resumed run continues without repetition."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-
-    def append(self, numbers: Mapping[str, float | int]) -> None:
-        """Adds a line.
-
-        Raises:
-            TrainingLogError: it could not be written, for example to a full disk.
-        """
-        with _writing(self.path), self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(numbers) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # a checkpoint written after it has no line that a crash of the machine could lose
-
-    def read(self) -> list[dict[str, float]]:
-        """Returns all whole lines; what a crash left of others is passed over."""
-        if not self.path.exists():
-            return []
-        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")[:-1]
-        return [line for line in map(_parsed, lines) if line is not None]
-
-    def cut_after(self, step: int) -> None:
-        """Drops the lines of later steps, which a resumed run writes again."""
-        if not self.path.exists():
-            return
-        kept = [json.dumps(line) + "\n" for line in self.read() if line["step"] <= step]
-        partial = self.path.with_suffix(".partial")
-        with _writing(self.path):
-            partial.write_text("".join(kept), encoding="utf-8")
-            partial.replace(self.path)
+from electra_span.json_lines import JsonLines, TrainingLogError
 
 
 @contextlib.contextmanager
@@ -61,15 +20,6 @@ def _writing(path: pathlib.Path) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise TrainingLogError(f"cannot write {path}: {reason_of(error)}") from error
-
-
-def _parsed(line: str) -> dict[str, float] | None:
-    """Returns the object in a line, or None where there is none with a step."""
-    try:
-        numbers = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return numbers if isinstance(numbers, dict) and "step" in numbers else None
 
 
 class TrainingLog:

@@ -11,10 +11,11 @@ import tensorflow as tf
 from absl import logging
 
 from electra_span.checkpoints import Checkpoints
+from electra_span.json_lines import JsonLines
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
 from electra_span.pretrained import save_pretrained
 from electra_span.training import LossScale
-from electra_span.training_log import JsonLines, TrainingLog
+from electra_span.training_log import TrainingLog
 from finetune.inference import Predictor
 from finetune.phases import make_phased_step, make_phases, phase_at
 from finetune.run import Run

@@ -17,9 +17,25 @@ from pretrain.sources.settings import SourceSettings
 
 RUNNERS = ("local", "beam")
 
+# Records are held in memory by the thousand, and output files are open at once by the group.
+_BOUNDS = {
+    "max_seq_length": (MIN_SEQ_LENGTH, 2**20),
+    "num_processes": (1, 1024),
+    "num_out_files": (1, 2**20),
+    "seed": (0, 2**63 - 1),
+}
+
 
 class BuildError(UserError):
     """Settings that cannot be, an output that cannot be written, a worker that died."""
+
+
+def check_bounds(settings: Any) -> None:
+    """Raises BuildError for a number of examples, files or processes that is impossible."""
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(settings, name, least)
+        if not least <= value <= most:
+            raise BuildError(f"{name} must be from {least} to {most}. Received: {value}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +63,7 @@ class BuildSettings:
     drop_overlap: tuple[Path, ...] = ()  # evaluation files: documents that share text with them are left out
 
     def __post_init__(self) -> None:
-        minima = {"max_seq_length": MIN_SEQ_LENGTH, "num_processes": 1, "num_out_files": 1, "seed": 0}
-        for name, minimum in minima.items():
-            if getattr(self, name) < minimum:
-                raise BuildError(f"{name} must be at least {minimum}. Received: {getattr(self, name)}")
+        check_bounds(self)
         choices = {"format": FORMATS, "document_tails": DOCUMENT_TAILS, "runner": RUNNERS}
         for name, values in choices.items():
             if getattr(self, name) not in values:

@@ -167,7 +167,7 @@ class Run:
         saved = read_json_file(str(path))
         try:
             different = self.config.different_settings(saved)
-        except (HparamError, KeyError) as error:
+        except HparamError as error:
             raise HparamError(f"{path} is of no run: {error}; take another --model-name") from error
         if different:
             raise HparamError(

@@ -70,6 +70,7 @@ def facts_of(config: PretrainingConfig, step: int, windows: Sequence[dict[str, A
         step: it has come to; those that init_step stands for are no updates of its own.
         windows: the lines of its training log, each with the speed since the one before.
     """
+    windows = [window for window in windows if window.get("tokens_per_second", 0) > 0]
     steps = [config.init_step, *(window["step"] for window in windows)]
     seconds = sum(
         sum(phase.num_tokens for phase in _phases_between(config, before, after)) / window["tokens_per_second"]

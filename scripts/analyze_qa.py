@@ -4,18 +4,16 @@ Writes a page with plots and examples (index.html), tables (CSV) and all numbers
 """
 
 import argparse
-from pathlib import Path
 
 from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import reason_of
+from electra_span.files import check_output_folder, reason_of, write_json, write_text
 from finetune.analysis.analysis import analyze
 from finetune.analysis.models import AnswerFiles
 from finetune.analysis.page import page
 from finetune.analysis.tables import csv_tables, summary, summary_line
-from finetune.output_files import write_json, write_text
 from finetune.qa.file_formats import FILE_FORMATS
 from finetune.qa.flags import add_limit_flags, limit_of
 from finetune.qa.readers import read_questions
@@ -44,7 +42,9 @@ def make_parser() -> argparse.ArgumentParser:
         default=None,
         help="null odds above which there is no answer; without it, for each model where its F1 is best",
     )
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument(
+        "--output", type=command_line.parse_path, required=True, metavar="DIR", help="folder to write to"
+    )
     parser.add_argument("--num-examples", type=int, default=10, help="questions of each kind to be read")
     parser.add_argument("--seed", type=int, default=0, help="of the examples and of the bootstrap")
     add_limit_flags(parser)
@@ -54,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Writes the files and prints the scores."""
     _check(arguments)
+    check_output_folder("--output", arguments.output)
     files = [AnswerFiles(arguments.predictions, arguments.null_odds)]
     if arguments.compare is not None:
         files.append(AnswerFiles(arguments.compare, arguments.compare_null_odds))

@@ -2,11 +2,11 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from absl.flags import argparse_flags
 
 from electra_span import command_line
+from electra_span.files import check_output_folder
 from pretrain.build import BuildSettings, build_dataset
 from pretrain.build_settings import RUNNERS
 from pretrain.documents import DOCUMENT_TAILS
@@ -27,7 +27,7 @@ def make_parser() -> argparse.ArgumentParser:
     }
     required = parser.add_argument_group("what to build with and where to write")
     for name, meaning in paths.items():
-        required.add_argument(f"--{name}", type=Path, required=True, help=meaning)
+        required.add_argument(f"--{name}", type=command_line.parse_path, required=True, help=meaning)
     numbers = {
         "max_seq_length": "tokens of an example",
         "num_processes": "processes that share the work; the records do not depend on it",
@@ -91,7 +91,7 @@ def _add_filter_flags(parser: argparse.ArgumentParser) -> None:
     filters.add_argument(
         "--drop-overlap",
         nargs="+",
-        type=Path,
+        type=command_line.parse_path,
         default=(),
         metavar="FILE",
         help="evaluation files (JSON, CSV, TSV, text): documents that share 13 words in a row with them",
@@ -102,6 +102,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Builds the records the arguments tell of."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # text needs no GPU, and each process would claim all of its memory
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    check_output_folder("--output-dir", arguments.output_dir)
     names = BuildSettings.__dataclass_fields__
     told = {name: value for name, value in vars(arguments).items() if name in names}
     told |= {"corpus_files": tuple(arguments.corpus_files), "source_settings": source_settings(arguments)}

@@ -13,7 +13,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import without_controls
+from electra_span.files import check_output_folder, without_controls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,11 +32,13 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        type=pathlib.Path,
+        type=command_line.parse_path,
         help="a TensorFlow checkpoint of the original (its path before .index, or its folder), a Hugging Face folder, "
         "a folder with discriminator and generator as run_pretraining writes, or a zip of any of these",
     )
-    parser.add_argument("target", metavar="TARGET", type=pathlib.Path, help="the folder to write, new or empty")
+    parser.add_argument(
+        "target", metavar="TARGET", type=command_line.parse_path, help="the folder to write, new or empty"
+    )
     parser.add_argument("--to", choices=("published", "tf1"), default="published", help="the form to write")
     parser.add_argument("--vocab-file", help="the vocabulary; by default the source's own, beside its weights")
     command_line.add_switch(parser, "--do-lower-case", True, "whether a vocab.txt without settings is of lowered texts")
@@ -50,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Converts what the arguments name, and prints what was found, written and left out."""
+    check_output_folder("TARGET", arguments.target)
     if arguments.target.exists() and (not arguments.target.is_dir() or any(arguments.target.iterdir())):
         raise UserError(f"TARGET must be a new or an empty folder. Received: {str(arguments.target)!r}")
     if not arguments.source.exists() and not arguments.source.parent.is_dir():

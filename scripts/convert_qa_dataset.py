@@ -4,12 +4,11 @@ Questions that cannot be converted are counted by what is wrong with them, and t
 """
 
 import argparse
-from pathlib import Path
 
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from finetune.output_files import write_json
+from electra_span.files import check_distinct, check_output_file, write_json
 from finetune.qa.conversion import convert_to_squad
 from finetune.qa.flags import add_limit_flags, limit_of
 
@@ -30,9 +29,17 @@ def make_parser() -> argparse.ArgumentParser:
         "--from", dest="source", choices=_SOURCES, required=True, help=f"layout of the input. {sources}"
     )
     parser.add_argument("--to", dest="target", choices=("squad",), default="squad", help="layout of the output")
-    parser.add_argument("--input", type=Path, required=True, metavar="FILE", help="file to read; gzip is no hindrance")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="file to write")
-    parser.add_argument("--report", type=Path, default=None, metavar="FILE", help="JSON file to write all counts to")
+    parser.add_argument(
+        "--input",
+        type=command_line.parse_path,
+        required=True,
+        metavar="FILE",
+        help="file to read; gzip is no hindrance",
+    )
+    parser.add_argument("--output", type=command_line.parse_path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument(
+        "--report", type=command_line.parse_path, default=None, metavar="FILE", help="JSON file to write all counts to"
+    )
     parser.add_argument(
         "--history-turns",
         type=int,
@@ -46,6 +53,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Writes the files and prints the counts."""
+    check_output_file("--output", arguments.output)
+    if arguments.report is not None:
+        check_output_file("--report", arguments.report)
+    check_distinct({"--input": arguments.input, "--output": arguments.output, "--report": arguments.report})
     report = convert_to_squad(
         arguments.input,
         arguments.source,

@@ -15,6 +15,7 @@ from absl import logging
 from absl.flags import argparse_flags
 
 from electra_span import command_line
+from electra_span.files import check_distinct, check_output_file, check_output_folder
 from pretrain.corpus import corpus_lines
 from pretrain.sources.flags import add_corpus_flags, files_of, source_settings
 from pretrain.sources.preview import preview
@@ -38,10 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter, argument_default=argparse.SUPPRESS
     )
     add_corpus_flags(parser, is_required=False)
-    parser.add_argument("--vocab-file", type=Path, default=None, help="file to write, one token a line")
+    parser.add_argument(
+        "--vocab-file", type=command_line.parse_path, default=None, help="file to write, one token a line"
+    )
     parser.add_argument(
         "--add-special-tokens",
-        type=Path,
+        type=command_line.parse_path,
         default=None,
         metavar="VOCABULARY",
         help="learn nothing: append the special tokens that this vocabulary lacks, and write it to --output-dir",
@@ -52,7 +55,9 @@ def make_parser() -> argparse.ArgumentParser:
         default=False,
         help="learn nothing: try the start of each file, and print the first documents as these flags have them read",
     )
-    parser.add_argument("--output-dir", type=Path, default=None, help="folder to write a tokenizer's files to")
+    parser.add_argument(
+        "--output-dir", type=command_line.parse_path, default=None, help="folder to write a tokenizer's files to"
+    )
     parser.add_argument("--vocab-size", type=int, default=30522, help="number of tokens")
     parser.add_argument(
         "--tokenizer-type", choices=list(TOKENIZER_OPTIONS), default="wordpiece", help="kind of the vocabulary"
@@ -120,6 +125,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Learns a vocabulary, or adds special tokens to one, or shows what would be learned from."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # text needs no GPU
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    _check_places(arguments)
     if arguments.preview:
         _check_corpus(arguments, "--preview")
         training_options(arguments)
@@ -129,6 +135,15 @@ def main(arguments: argparse.Namespace) -> None:
         add_special_tokens(arguments)
     else:
         learn(arguments)
+
+
+def _check_places(arguments: argparse.Namespace) -> None:
+    if arguments.vocab_file is not None:
+        check_output_file("--vocab-file", arguments.vocab_file)
+    if arguments.output_dir is not None:
+        check_output_folder("--output-dir", arguments.output_dir)
+    if arguments.corpus_dir is not None or arguments.corpus_files:
+        check_distinct({**{str(file): file for file in files_of(arguments)}, "--vocab-file": arguments.vocab_file})
 
 
 def add_special_tokens(arguments: argparse.Namespace) -> None:

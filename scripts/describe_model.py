@@ -9,7 +9,7 @@ from absl.flags import argparse_flags
 
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line, model_cost
-from electra_span.config import MODEL_SIZES, EncoderConfig, UserError
+from electra_span.config import MODEL_SIZES, EncoderConfig, HparamError, UserError
 
 _LABELS = {"discriminator": "discriminator head", "masked_lm": "masked LM head", "cloze": "cloze head"}
 _ONE_ENCODER = ("generator encoder", "generator encoder's own")
@@ -41,14 +41,21 @@ def main(arguments: argparse.Namespace) -> None:
         config = PretrainingConfig.from_hparams(model_name=arguments.model, data_dir="", hparams=hparams)
         lines = describe_run(config)
     else:
-        saved = _read_config(pathlib.Path(arguments.model))
-        if "architectures" not in saved:
-            lines = describe_run(PretrainingConfig.from_saved({**saved, **hparams}))
-        elif not hparams:
-            lines = describe_published(saved)
-        else:
-            raise UserError(f"{arguments.model} is a published model: --hparams say nothing about it; leave them out")
+        lines = _describe_folder(pathlib.Path(arguments.model), hparams)
     print("\n".join(lines))
+
+
+def _describe_folder(folder: pathlib.Path, hparams: Mapping[str, Any]) -> list[str]:
+    """Returns lines on the run or the published model in a folder."""
+    saved = _read_config(folder)
+    if hparams and "architectures" in saved:
+        raise UserError(f"{folder} is a published model: --hparams say nothing about it; leave them out")
+    try:
+        if "architectures" not in saved:
+            return describe_run(PretrainingConfig.from_saved({**saved, **hparams}))
+        return describe_published(saved)
+    except HparamError as error:
+        raise HparamError(f"{folder / 'config.json'}: {error}") from None
 
 
 def describe_run(config: PretrainingConfig) -> list[str]:
@@ -97,8 +104,10 @@ def describe_published(published: Mapping[str, Any]) -> list[str]:
     Args:
         published: its config.json.
     """
-    architectures = published["architectures"] or [None]
-    head = _PUBLISHED_HEADS.get(architectures[0])
+    architectures = published["architectures"]
+    if not isinstance(architectures, list) or not all(isinstance(name, str) for name in architectures):
+        raise HparamError(f"architectures must be a list of names. Received: {architectures!r}")
+    head = _PUBLISHED_HEADS.get(architectures[0]) if architectures else None
     return _table(encoder_parameters(EncoderConfig.from_published(published), head))
 
 

@@ -2,13 +2,12 @@
 
 import argparse
 import importlib.util
-import os
-import pathlib
 
 from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.files import check_output_file, whole_file
 
 _PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 _LARGEST_DIFFERENCE = 1e-3
@@ -17,13 +16,16 @@ _LARGEST_DIFFERENCE = 1e-3
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("model", type=pathlib.Path, help="folder of a published model, with any head or several")
-    parser.add_argument("target", type=pathlib.Path, help="the file to write, such as model.onnx")
+    parser.add_argument(
+        "model", type=command_line.parse_path, help="folder of a published model, with any head or several"
+    )
+    parser.add_argument("target", type=command_line.parse_path, help="the file to write, such as model.onnx")
     return parser
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Writes the file and prints its outputs and the largest difference."""
+    check_output_file("target", arguments.target)
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"to write ONNX install {' and '.join(missing)}: pip install 'electra-span[onnx]'")
@@ -38,24 +40,12 @@ def main(arguments: argparse.Namespace) -> None:
     difference = difference_in_onnxruntime(model, serialized)
     if not difference <= _LARGEST_DIFFERENCE:
         raise OnnxError(f"{arguments.model}: onnxruntime differs from Keras by {difference:.2g}. Nothing was written")
-    _write(serialized, arguments.target)
+    with whole_file(arguments.target) as partial:
+        partial.write_bytes(serialized)
     for output in proto.graph.output:
         axes = (axis.dim_param or str(axis.dim_value) for axis in output.type.tensor_type.shape.dim)
         print(f"{output.name} float32 [{', '.join(axes)}]")
     print(f"{arguments.target}: {len(serialized) / 1e6:.1f} MB, differs from Keras by {difference:.2g} at most")
-
-
-def _write(serialized: bytes, target: pathlib.Path) -> None:
-    """Writes a file, in place of what was there only once it is whole."""
-    partial = target.with_name(f".{target.name}.partial")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(serialized)
-        os.replace(partial, target)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

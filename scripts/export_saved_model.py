@@ -13,6 +13,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.files import check_output_folder
 from electra_span.inference.requests import MOST_ANSWERS, OWN_THRESHOLD
 
 _LARGEST_DIFFERENCE = 1e-4  # of numbers; equal graphs mostly give 0
@@ -21,11 +22,11 @@ _LARGEST_DIFFERENCE = 1e-4  # of numbers; equal graphs mostly give 0
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("model", metavar="MODEL", type=pathlib.Path, help="folder of a published model")
+    parser.add_argument("model", metavar="MODEL", type=command_line.parse_path, help="folder of a published model")
     parser.add_argument(
         "target",
         metavar="OUT",
-        type=pathlib.Path,
+        type=command_line.parse_path,
         help="the folder to write, new or empty; TensorFlow Serving wants a number for its name, as models/mine/1",
     )
     parser.add_argument(
@@ -46,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Writes what the arguments name, loads it again, compares, and prints its signatures."""
     target = arguments.target
+    check_output_folder("OUT", target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"OUT must be a new or an empty folder. Received: {str(target)!r}")
     if not 1 <= arguments.num_answers <= MOST_ANSWERS:

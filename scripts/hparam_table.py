@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import json
-import pathlib
 
 from absl.flags import argparse_flags
 
@@ -21,7 +20,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
     marks = " and ".join(_marks("KIND"))
     parser.add_argument(
-        "--update", type=pathlib.Path, metavar="FILE", help=f"file with {marks} in it; KIND: {', '.join(CONFIGS)}"
+        "--update",
+        type=command_line.parse_path,
+        metavar="FILE",
+        help=f"file with {marks} in it; KIND: {', '.join(CONFIGS)}",
     )
     return parser
 

@@ -1,23 +1,20 @@
 """Tells what is in a corpus: sizes, scripts, tokens, repetitions, overlap with evaluation files, lines to look at."""
 
 import argparse
-import json
 import os
-from pathlib import Path
 
 from absl.flags import argparse_flags
 
 from electra_span import command_line
+from electra_span.files import check_distinct, check_output_file, write_json, write_text
 from pretrain.build import plan_corpus
+from pretrain.build_settings import check_bounds
 from pretrain.documents import DOCUMENT_TAILS
-from pretrain.examples import MIN_SEQ_LENGTH
 from pretrain.packing import FORMATS, Packing
 from pretrain.quality.inspection import InspectionSettings, inspect_corpus
 from pretrain.quality.report_html import report_html
 from pretrain.quality.report_text import report_text
-from pretrain.quality.settings import QualityError
 from pretrain.sources.flags import add_corpus_flags, files_of, source_settings
-from pretrain.workspace import whole_file
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,15 +25,21 @@ def make_parser() -> argparse.ArgumentParser:
     add_corpus_flags(parser)
     default = InspectionSettings()
     wanted = parser.add_argument_group("what to look for, and where to write it")
-    wanted.add_argument("--against", nargs="+", type=Path, default=(), metavar="FILE", help="evaluation files")
+    wanted.add_argument(
+        "--against", nargs="+", type=command_line.parse_path, default=(), metavar="FILE", help="evaluation files"
+    )
     wanted.add_argument(
         "--duplicate-threshold",
         type=float,
         default=default.duplicate_threshold,
         help="least similarity of near-duplicate documents, from 0.3 to 0.95",
     )
-    wanted.add_argument("--html", type=Path, default=None, metavar="FILE", help="page to write, with charts")
-    wanted.add_argument("--json", type=Path, default=None, metavar="FILE", help="file to write all numbers to")
+    wanted.add_argument(
+        "--html", type=command_line.parse_path, default=None, metavar="FILE", help="page to write, with charts"
+    )
+    wanted.add_argument(
+        "--json", type=command_line.parse_path, default=None, metavar="FILE", help="file to write all numbers to"
+    )
     parser.add_argument("--num-processes", type=int, default=1, help="processes that share the work")
     command_line.add_switch(
         parser, "--blanks-separate-docs", default.blanks_separate_docs, "whether a blank line ends a document"
@@ -47,7 +50,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_token_flags(parser: argparse.ArgumentParser, default: InspectionSettings) -> None:
     tokens = parser.add_argument_group("about tokens and examples, with a vocabulary")
-    tokens.add_argument("--vocab-file", type=Path, default=None, help="a vocabulary, or the folder of a tokenizer")
+    tokens.add_argument(
+        "--vocab-file", type=command_line.parse_path, default=None, help="a vocabulary, or the folder of a tokenizer"
+    )
     tokens.add_argument(
         "--max-seq-length", type=int, default=default.packing.max_seq_length, help="tokens of an example"
     )
@@ -77,33 +82,29 @@ def main(arguments: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     settings = _settings(arguments)
     files = files_of(arguments)
+    written = {"--html": arguments.html, "--json": arguments.json}
+    for name, path in written.items():
+        if path is not None:
+            check_output_file(name, path)
+    check_distinct({**{str(file): file for file in (*files, *arguments.against)}, **written})
     tasks = plan_corpus(
         files, blanks_separate_docs=settings.blanks_separate_docs, source_settings=settings.source_settings
     )
     report = inspect_corpus(files, tasks, settings)
     print(report_text(report))
     if arguments.json is not None:
-        _write(arguments.json, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        write_json(arguments.json, report)
     if arguments.html is not None:
-        _write(arguments.html, report_html(report, str(arguments.corpus_dir or " ".join(arguments.corpus_files))))
+        write_text(arguments.html, report_html(report, str(arguments.corpus_dir or " ".join(arguments.corpus_files))))
 
 
 def _settings(arguments: argparse.Namespace) -> InspectionSettings:
-    for name, minimum in {"max_seq_length": MIN_SEQ_LENGTH, "num_processes": 1, "seed": 0}.items():
-        if getattr(arguments, name) < minimum:
-            raise QualityError(f"{name} must be at least {minimum}. Received: {getattr(arguments, name)}")
+    check_bounds(arguments)
     names = InspectionSettings.__dataclass_fields__
     told = {name: value for name, value in vars(arguments).items() if name in names}
     told["packing"] = Packing(arguments.max_seq_length, arguments.format, arguments.document_tails)
     told["source_settings"] = source_settings(arguments)
     return InspectionSettings(**told | {"against": tuple(arguments.against)})
-
-
-def _write(path: Path, text: str) -> None:
-    """Writes a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8", errors="replace")
 
 
 if __name__ == "__main__":

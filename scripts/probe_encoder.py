@@ -35,9 +35,11 @@ class Sentences(NamedTuple):
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("model", type=pathlib.Path, help="folder of a published model")
+    parser.add_argument("model", type=command_line.parse_path, help="folder of a published model")
     parser.add_argument(
-        "data", type=pathlib.Path, help="folder of train.tsv and dev.tsv with columns sentence and label, such as SST-2"
+        "data",
+        type=command_line.parse_path,
+        help="folder of train.tsv and dev.tsv with columns sentence and label, such as SST-2",
     )
     parser.add_argument("--max-seq-length", type=int, default=64, help="tokens a sentence is cut at (default: 64)")
     parser.add_argument("--batch-size", type=int, default=256, help="sentences encoded at once (default: 256)")

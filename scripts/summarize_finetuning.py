@@ -23,7 +23,7 @@ class SummaryError(UserError):
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse_flags.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("model_dir", type=pathlib.Path, help="folder of a model that was fine-tuned")
+    parser.add_argument("model_dir", type=command_line.parse_path, help="folder of a model that was fine-tuned")
     parser.add_argument("tasks", nargs="+", metavar="TASK", help="tasks that were learned together, as in task_names")
     return parser
 

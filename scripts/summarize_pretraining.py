@@ -13,7 +13,9 @@ from absl.flags import argparse_flags
 
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
-from electra_span.config import UserError
+from electra_span.config import HparamError, UserError
+from electra_span.files import JsonError, read_json_object, reason_of
+from electra_span.json_lines import JsonLines
 from pretrain.run_facts import facts_of
 
 # A line of the table: what it says, the key in the logs, and how its number is written.
@@ -34,7 +36,9 @@ class SummaryError(UserError):
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse_flags.ArgumentParser(description=__doc__)
-    parser.add_argument("model_dir", type=pathlib.Path, help="folder of a run that was trained and evaluated")
+    parser.add_argument(
+        "model_dir", type=command_line.parse_path, help="folder of a run that was trained and evaluated"
+    )
     return parser
 
 
@@ -52,12 +56,16 @@ def summary_lines(model_dir: pathlib.Path) -> Iterator[str]:
     Raises:
         SummaryError: the run has no configuration or no results yet.
     """
-    config = PretrainingConfig.from_saved(_read_json(model_dir / "config.json"))
-    after = _read_json(pathlib.Path(config.results_json))
-    evaluations = _read_lines(model_dir / "eval_log.jsonl")
+    file = model_dir / "config.json"
+    try:
+        config = PretrainingConfig.from_saved(_read_json(file))
+    except HparamError as error:
+        raise SummaryError(f"{file} is not a run's configuration: {error}") from None
+    after = _read_numbers(pathlib.Path(config.results_json))
+    evaluations = JsonLines(model_dir / "eval_log.jsonl").read()
     yield from _learned_lines(next((each for each in evaluations if each["step"] == 0), {}), after)
     yield ""
-    yield from _trained_lines(config, model_dir, after["step"])
+    yield from _trained_lines(config, model_dir, int(after["step"]))
     yield ""
     yield from _place_lines(config, model_dir)
     yield ""
@@ -75,7 +83,7 @@ def _learned_lines(before: Mapping[str, float], after: Mapping[str, float]) -> I
 
 def _trained_lines(config: PretrainingConfig, model_dir: pathlib.Path, num_steps: int) -> Iterator[str]:
     """Returns what was trained, on how much text, and how fast."""
-    facts = facts_of(config, num_steps, _read_lines(model_dir / "train_log.jsonl"))
+    facts = facts_of(config, num_steps, JsonLines(model_dir / "train_log.jsonl").read())
     for phase in facts.phases:
         yield (
             f"{phase.num_steps:,} steps of {phase.config.train_batch_size} sequences of {phase.config.max_seq_length}: "
@@ -117,29 +125,35 @@ def _next_lines(model_dir: pathlib.Path) -> Iterator[str]:
 
 def _num_parameters(weights: pathlib.Path) -> int:
     """Returns how many numbers a .safetensors file holds; reads shapes alone."""
-    with safetensors.safe_open(str(weights), framework="numpy") as file:
-        return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    try:
+        with safetensors.safe_open(str(weights), framework="numpy") as file:
+            return sum(math.prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise SummaryError(f"{weights}: cannot be read ({reason_of(error)})") from None
 
 
-def _read_lines(log: pathlib.Path) -> list[dict[str, float]]:
-    """Returns the whole lines of a JSON lines file, none where it is not there."""
-    if not log.is_file():
-        return []
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").split("\n")[:-1]]
+def _read_numbers(file: pathlib.Path) -> dict[str, float]:
+    """Returns the numbers in a run's file of results; see `_read_json`."""
+    numbers = _read_json(file)
+    if "step" not in numbers or not all(type(value) in (int, float) for value in numbers.values()):
+        raise SummaryError(f"{file}: must hold the step and numbers by their names; evaluate again to write it")
+    return numbers
 
 
 def _read_json(file: pathlib.Path) -> dict[str, Any]:
-    """Returns a JSON file of a run.
+    """Returns the object in a JSON file of a run.
 
     Raises:
-        SummaryError: it is not there.
+        SummaryError: it is missing or damaged.
     """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not file.exists():
         raise SummaryError(
             f"{file} is missing: train with run_pretraining.py, then evaluate with do_train=false do_eval=true"
-        ) from None
+        )
+    try:
+        return read_json_object(file)
+    except JsonError as error:
+        raise SummaryError(str(error)) from None
 
 
 if __name__ == "__main__":

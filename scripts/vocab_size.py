@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from pathlib import Path
 
 from absl.flags import argparse_flags
 
@@ -12,7 +11,9 @@ from electra_span import command_line
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse_flags.ArgumentParser(description=__doc__)
-    parser.add_argument("vocab_file", type=Path, help="as the other commands take it by --vocab-file")
+    parser.add_argument(
+        "vocab_file", type=command_line.parse_path, help="as the other commands take it by --vocab-file"
+    )
     return parser
 
 

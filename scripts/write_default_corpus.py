@@ -17,6 +17,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.files import check_output_folder
 from pretrain.library_text import module_docstrings, paragraphs, sentences, topics
 
 _MIN_DOCUMENT_CHARACTERS = 200
@@ -29,7 +30,9 @@ class CorpusError(UserError):
 def make_parser() -> argparse.ArgumentParser:
     """The command line's parser."""
     parser = argparse_flags.ArgumentParser(description=__doc__)
-    parser.add_argument("output_dir", type=pathlib.Path, help="folder to write the text files into; made if missing")
+    parser.add_argument(
+        "output_dir", type=command_line.parse_path, help="folder to write the text files into; made if missing"
+    )
     return parser
 
 
@@ -51,6 +54,7 @@ def write_corpus(output_dir: pathlib.Path) -> dict[pathlib.Path, int]:
         CorpusError: the folder is there already.
         LibraryTextError: this Python came without its language reference.
     """
+    check_output_folder("output_dir", output_dir)
     if output_dir.exists():
         raise CorpusError(f"{output_dir} is there already; remove it, or name another folder for the default corpus")
     library = pathlib.Path(sysconfig.get_path("stdlib"))

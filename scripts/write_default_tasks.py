@@ -21,6 +21,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.files import check_output_folder
 from finetune.docstring_tasks import ClozeQuestion, Docstring, LabelledText, cloze_questions, package_texts
 from pretrain.library_text import module_docstrings, paragraphs, sentences
 
@@ -34,7 +35,9 @@ class TasksError(UserError):
 def make_parser() -> argparse.ArgumentParser:
     """Returns the parser of this command."""
     parser = argparse_flags.ArgumentParser(description=__doc__)
-    parser.add_argument("output_dir", type=pathlib.Path, help="folder to write the tasks into; made if missing")
+    parser.add_argument(
+        "output_dir", type=command_line.parse_path, help="folder to write the tasks into; made if missing"
+    )
     parser.add_argument("--seed", type=int, default=42, help="decides which examples are for development")
     return parser
 
@@ -57,6 +60,7 @@ def write_tasks(output_dir: pathlib.Path, *, seed: int) -> dict[pathlib.Path, in
     Raises:
         TasksError: the folder is there already.
     """
+    check_output_folder("output_dir", output_dir)
     if output_dir.exists():
         raise TasksError(f"{output_dir} is there already; remove it, or name another folder for the default tasks")
     docstrings = library_docstrings(pathlib.Path(sysconfig.get_path("stdlib")))

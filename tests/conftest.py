@@ -27,3 +27,8 @@ def golden() -> pathlib.Path:
 def shared_data() -> pathlib.Path:
     """The folder of real public data."""
     return _folder("data")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names parametrized tests by the beginning of long texts, which environment variables could not hold."""
+    return f"{val[:20]!a}..." if isinstance(val, str | bytes) and len(val) > 100 else None

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from electra_span.command_line import parse_path
 from electra_span.inference.input_rows import Row, read_batches
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.text_commands import TEXT_COMMANDS, TextCommand
@@ -24,7 +25,7 @@ def add_commands(subparsers: Any) -> None:
     """
     for name, command in TEXT_COMMANDS.items():
         parser = subparsers.add_parser(name, help=command.summary, description=command.summary, allow_abbrev=False)
-        parser.add_argument("model", metavar="MODEL", type=pathlib.Path, help="folder of a published model")
+        parser.add_argument("model", metavar="MODEL", type=parse_path, help="folder of a published model")
         parser.add_argument("texts", metavar="TEXT", nargs="*", help=f"{command.texts}; without any, they are read")
         parser.add_argument("--file", help="a file to read, a text a line; default: standard input")
         parser.add_argument("--dtype", choices=_DTYPES, default=_DTYPES[0], help="precision (default: %(default)s)")

@@ -1,11 +1,11 @@
 """Texts for a command, from its arguments, a file or standard input. Imports no TensorFlow."""
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from electra_span.config import UserError
+from electra_span.files import JsonError, parse_json
 from electra_span.inference.requests import shown
 
 Row = Mapping[str, Any]  # what one text comes with, the text itself by the name of its field
@@ -85,9 +85,9 @@ def _object(text: str, fields: Sequence[str], place: str) -> Row:
     """Returns the JSON object that a text is."""
     wanted = " and ".join(f'"{field}"' for field in fields)
     try:
-        row = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{place}: must be a JSON object with {wanted}: {error}. Received: {shown(text)}") from None
+        row = parse_json(text, place)
+    except JsonError as error:
+        raise UserError(f"{error}. It must be a JSON object with {wanted}") from None
     if not isinstance(row, dict) or not all(isinstance(row.get(field), str) for field in fields):
         raise UserError(f"{place}: must be a JSON object with the strings {wanted}. Received: {shown(text)}")
     return row

@@ -12,7 +12,9 @@ from pretrain.sources.settings import ON_BAD_TEXT, SourceSettings
 def add_corpus_flags(parser: argparse.ArgumentParser, *, is_required: bool = True) -> None:
     """Adds the flags of a corpus: where it is, and the fields of SourceSettings."""
     places = parser.add_mutually_exclusive_group(required=is_required)
-    places.add_argument("--corpus-dir", type=Path, default=None, help="folder of the corpus' files, in any depth")
+    places.add_argument(
+        "--corpus-dir", type=command_line.parse_path, default=None, help="folder of the corpus' files, in any depth"
+    )
     places.add_argument(
         "--corpus-files", nargs="+", default=(), metavar="FILE", help="its files, folders, or patterns as text/**/*.csv"
     )

@@ -36,8 +36,8 @@ ROOT = pathlib.Path(__file__).parents[2]
     [
         ("{", "malformed JSON at line 1, column 2"),
         ("[1,\n2,]", "malformed JSON at line 2, column 3"),
-        ('{"n": ' + "9" * 5000 + "}", "an integer in the JSON has more than 4,300 digits"),
-        ("[" * 100_000, "nested too deeply"),
+        ('{"n": ' + "9" * 4301 + "}", "an integer in the JSON has more than 4,300 digits"),
+        ("[" * 5000, "nested too deeply"),
         (b'{"a": "\xff"}', "not UTF-8 at byte 7"),
         ("", "malformed JSON"),
     ],

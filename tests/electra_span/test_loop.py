@@ -10,9 +10,10 @@ import pytest
 import tensorflow as tf
 
 from electra_span.checkpoints import Checkpoints
+from electra_span.json_lines import JsonLines
 from electra_span.loop import LoopSettings, NonFiniteLossError, TrainingLoop, WindowSums
 from electra_span.training import StepResult
-from electra_span.training_log import JsonLines, TrainingLog
+from electra_span.training_log import TrainingLog
 
 
 class Batch(NamedTuple):

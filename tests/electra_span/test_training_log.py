@@ -8,7 +8,8 @@ import pathlib
 import pytest
 import tensorflow as tf
 
-from electra_span.training_log import JsonLines, TrainingLog, TrainingLogError
+from electra_span.json_lines import JsonLines, TrainingLogError
+from electra_span.training_log import TrainingLog
 from tests.tiny_run import limited_file_size
 
 LINES = [{"step": step, "mlm_loss": step / 3, "disc_loss": 1e-7 * step} for step in (10, 20, 30)]

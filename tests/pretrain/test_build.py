@@ -239,7 +239,7 @@ def test_corpus_without_text_is_an_error_and_leaves_nothing(settings, tmp_path):
 @pytest.mark.parametrize("change", [{"max_seq_length": 4}, {"num_processes": 0}, {"num_out_files": 0}, {"seed": -1}])
 def test_impossible_numbers_are_errors_that_name_them(settings, change):
     ((name, value),) = change.items()
-    with pytest.raises(BuildError, match=rf"{name} must be at least \d.*Received: {value}"):
+    with pytest.raises(BuildError, match=rf"{name} must be from \d.*Received: {value}"):
         dataclasses.replace(settings, **change)
 
 

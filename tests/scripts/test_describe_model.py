@@ -6,6 +6,7 @@ import pytest
 
 from configure_pretraining import PretrainingConfig
 from scripts import describe_model
+from tests.in_process import run_command
 
 
 def configure(**hparams) -> PretrainingConfig:
@@ -83,12 +84,33 @@ def test_published_folder_is_described(golden):
 
 def test_mistakes_are_one_line(tmp_path):
     assert "'smal' is neither a size (small, base, large) nor a folder" in mistake("smal")
-    assert "cannot read the file" in mistake(str(tmp_path))
+    assert "config.json: cannot be read (No such file or directory)" in mistake(str(tmp_path))
     assert "did you mean 'vocab_size'?" in mistake("small", "--hparams", '{"vocab_siz": 3}')
     (tmp_path / "config.json").write_text("{}")
     assert "neither a run's configuration nor a published model's" in mistake(str(tmp_path))
     (tmp_path / "config.json").write_text('{"architectures": ["ElectraModel"]}')
     assert "leave them out" in mistake(str(tmp_path), "--hparams", '{"seed": 1}')
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[",
+        "[]",
+        "7",
+        "[" * 5000,
+        '{"architectures": 7}',
+        '{"architectures": [7]}',
+        '{"architectures": [], "hidden_size": "x"}',
+        '{"model_name": "m", "data_dir": []}',
+        '{"model_name": "m", "data_dir": "d", "seed": "x"}',
+        "\ud800",
+    ],
+)
+def test_a_damaged_config_is_one_line_that_names_the_file(tmp_path, content):
+    (tmp_path / "config.json").write_bytes(content.encode("utf-8", "surrogatepass"))
+    assert "config.json" in run_command("scripts.describe_model", str(tmp_path)).mistake
 
 
 def test_two_towers_are_described():

@@ -78,7 +78,7 @@ def test_vocabulary_adds_what_a_build_would_make(corpus_dir, vocab_file):
     [
         (["--corpus-dir=nowhere"], "Received: nowhere, which is none"),
         (["--corpus-files=a.txt", "--duplicate-threshold=1"], "duplicate_threshold must be from"),
-        (["--corpus-files=a.txt", "--max-seq-length=2"], "max_seq_length must be at least 5"),
+        (["--corpus-files=a.txt", "--max-seq-length=2"], "max_seq_length must be from 5 to 1048576"),
     ],
 )
 def test_mistakes_are_one_line(flags, message):

@@ -6,6 +6,7 @@ import safetensors.numpy
 
 from configure_pretraining import PretrainingConfig
 from scripts import summarize_pretraining
+from tests.in_process import run_command
 
 
 @pytest.fixture
@@ -73,3 +74,25 @@ def test_run_without_results_is_an_error_with_a_remedy(model_dir):
     (model_dir / "results" / "unsup_results.json").unlink()
     with pytest.raises(summarize_pretraining.SummaryError, match=r"unsup_results\.json is missing.*do_eval=true"):
         list(summarize_pretraining.summary_lines(model_dir))
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "[]", "7", "null", "{}", '{"step": "x"}', "[" * 5000, '{"n": %s}' % ("9" * 4301)]
+)
+@pytest.mark.parametrize("file", ["config.json", "results/unsup_results.json"])
+def test_a_damaged_file_is_one_line_that_names_it(model_dir, file, content):
+    (model_dir / file).write_text(content)
+    assert file in run_command("scripts.summarize_pretraining", str(model_dir)).mistake
+
+
+@pytest.mark.parametrize("content", ["no weights", "", "\0" * 100])
+def test_damaged_weights_are_one_line_that_names_them(model_dir, content):
+    (model_dir / "discriminator").mkdir()
+    (model_dir / "discriminator" / "model.safetensors").write_text(content)
+    assert "discriminator/model.safetensors" in run_command("scripts.summarize_pretraining", str(model_dir)).mistake
+
+
+def test_lines_of_logs_that_are_damaged_are_passed_over(model_dir):
+    for log in ("train_log.jsonl", "eval_log.jsonl"):
+        (model_dir / log).write_bytes(b'[1]\n7\n{"step": "x"}\n{"step": 3}\n\xff\n{"step": 1')
+    assert run_command("scripts.summarize_pretraining", str(model_dir)).status == 0
