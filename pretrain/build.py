@@ -31,6 +31,7 @@ from pretrain.manifest import (
 )
 from pretrain.quality import build_step
 from pretrain.quality.filters import check_filters
+from pretrain.record_files import check_folder, file_entries
 from pretrain.sources.settings import SourceSettings
 from pretrain.spills import Spill, deal_groups, plan_reads
 from pretrain.workers import Workers
@@ -80,6 +81,7 @@ def build_dataset(settings: BuildSettings) -> dict[str, Any]:
             place = error.filename or output_dir
             raise BuildError(f"Cannot build {output_dir}: {error.strerror}: {place}") from error
     else:
+        check_folder(output_dir)
         logging.info("%s is up to date", output_dir)
     return read_manifest(output_dir) or {}
 
@@ -127,7 +129,8 @@ def _build(settings: BuildSettings, files: Sequence[Path], folder: Path, run: Ru
     if not sum(result.counts.num_examples for result in results):
         raise CorpusError(f"The corpus must hold text. Received: {settings.corpus}, which holds none")
     shard_sizes = _write(settings, [spill for result in results for spill in result.spills], folder, run)
-    manifest = _manifest(settings, results, shard_sizes)
+    names = build_steps.shard_names(settings.num_out_files)
+    manifest = _manifest(settings, results) | file_entries(folder, names, shard_sizes)
     _report(manifest, time.monotonic() - start_seconds)
     return manifest
 
@@ -181,7 +184,7 @@ def _write(settings: BuildSettings, spills: Sequence[Spill], folder: Path, run: 
     return shard_sizes
 
 
-def _manifest(settings: BuildSettings, results: Sequence[TaskResult], shard_sizes: Sequence[int]) -> dict[str, Any]:
+def _manifest(settings: BuildSettings, results: Sequence[TaskResult]) -> dict[str, Any]:
     return {
         "max_seq_length": settings.max_seq_length,
         "format": settings.format,
@@ -189,7 +192,6 @@ def _manifest(settings: BuildSettings, results: Sequence[TaskResult], shard_size
         "sources": source_entries([result.sources for result in results], lambda name: settings.name_of(Path(name))),
         "tokenizer": results[0].tokenizer,
         "seed": settings.seed,
-        "files": dict(zip(build_steps.shard_names(settings.num_out_files), shard_sizes, strict=True)),
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from electra_span.config import UserError
+from electra_span.files import JsonError, read_json_object, shown, write_text
 from pretrain.sources.settings import SourceCounts
 
 MANIFEST_NAME = "manifest.json"
@@ -76,24 +77,56 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Returns the manifest of a folder of records, or None where it has none.
 
     Raises:
-        ManifestError: where the manifest is not one of this format version.
+        ManifestError: the manifest cannot be read, is of another format version, or an entry is malformed.
     """
     path = Path(folder) / MANIFEST_NAME
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, ValueError) as error:
-        raise ManifestError(f"Cannot read {path}: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
+    try:
+        manifest = read_json_object(path)
+    except JsonError as error:
+        raise ManifestError(str(error)) from None
+    if manifest.get("format_version") != FORMAT_VERSION:
         raise ManifestError(f"{path} must have format_version {FORMAT_VERSION}; build the records again")
+    for name, is_of_type in _ENTRIES.items():
+        if name in manifest and not is_of_type(manifest[name]):
+            received = shown(repr(manifest[name]), 80)
+            raise ManifestError(f"{path}: malformed {name}; build the records again. Received: {received}")
     return manifest
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_tokenizer(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("fingerprint", ""), str)
+
+
+def _maps_names_to(is_of_type: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, dict) and all(map(is_of_type, value.values()))
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+# What each entry that is read again must be.
+_ENTRIES: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("max_seq_length", "num_documents", "num_examples", "tokens_in", "tokens_out"), _is_count),
+    "tokenizer": _is_tokenizer,
+    "source": _is_object,
+    "sources": _maps_names_to(_is_object),
+    "files": _maps_names_to(_is_count),
+    "file_bytes": _maps_names_to(_is_count),
+    "file_ends": _maps_names_to(lambda value: isinstance(value, str)),
+}
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Writes manifest.json into a folder of records."""
     text = json.dumps({"format_version": FORMAT_VERSION, **manifest}, indent=2, ensure_ascii=False)
-    (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
+    write_text(folder / MANIFEST_NAME, text + "\n")
 
 
 def is_up_to_date(folder: Path, source: Mapping[str, Any]) -> bool:

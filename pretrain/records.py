@@ -4,8 +4,6 @@ A record holds `input_ids`, `input_mask` and `segment_ids`, int64 lists of lengt
 """
 
 import functools
-import glob
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,16 +12,17 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from electra_span.batches import PretrainingExamples
-from electra_span.config import UserError
 from electra_span.tokenization import Tokenizer
 from pretrain.examples import PackedExamples
-from pretrain.manifest import read_manifest
+from pretrain.manifest import MANIFEST_NAME, ManifestError, read_manifest
+from pretrain.record_files import FRAME_BYTES, RecordError, first_record, input_files
 from pretrain.workspace import whole_file
 
 __all__ = [
     "RecordError",
     "check_records",
     "find_corruption",
+    "find_misfit",
     "input_files",
     "parse_records",
     "read_manifest",
@@ -32,17 +31,11 @@ __all__ = [
 ]
 
 _FEATURES = ("input_ids", "input_mask", "segment_ids")
-_SHARD_NUMBER = re.compile(r"-(\d+)-of-\d+$")
-_FRAME_BYTES = 16  # a record's length and two checksums
 _READ_BATCH = 1024
 _NUM_CHECKED_RECORDS = 16
 
 # Keys of the protocol buffer wire format: "field 1, 2 or 3 is the following number of bytes".
 _FIELD_1, _FIELD_2, _FIELD_3 = b"\x0a", b"\x12", b"\x1a"
-
-
-class RecordError(UserError):
-    """Files of records that are missing, damaged, or built for other settings."""
 
 
 def serialize(examples: PackedExamples) -> list[bytes]:
@@ -138,29 +131,6 @@ def parse_records(serialized: tf.Tensor, max_seq_length: int) -> PretrainingExam
     return PretrainingExamples(**{name: tf.cast(feature, tf.int32) for name, feature in features.items()})
 
 
-def input_files(patterns: str) -> list[str]:
-    """Returns the files that match comma-separated glob patterns, each once, in the order of their shard numbers.
-
-    Raises:
-        RecordError: where a pattern matches no file.
-    """
-    files: set[str] = set()
-    for pattern in patterns.split(","):
-        matches = glob.glob(pattern.strip())
-        if not matches:
-            raise RecordError(
-                f"Every pattern must match a file of records. Received: {pattern.strip()!r}, which matches none; "
-                "build them with scripts/build_pretraining_dataset.py"
-            )
-        files.update(matches)
-    return sorted(files, key=_shard_order)
-
-
-def _shard_order(file: str) -> tuple[str, int, str]:
-    number = _SHARD_NUMBER.search(file)
-    return (file[: number.start()], int(number[1]), file) if number else (file, 0, file)
-
-
 def holds_records(file: Path, num_records: int) -> bool:
     """Returns whether a file is there and holds so many records, none of them damaged."""
     if not file.is_file():
@@ -188,14 +158,14 @@ def _readable(records: tf.data.Dataset, batch_size: int) -> tuple[int, int]:
     try:
         for lengths in records.map(tf.strings.length).batch(batch_size).as_numpy_iterator():
             num_records += len(lengths)
-            num_bytes += int(lengths.sum(dtype=np.int64)) + _FRAME_BYTES * len(lengths)
+            num_bytes += int(lengths.sum(dtype=np.int64)) + FRAME_BYTES * len(lengths)
     except tf.errors.DataLossError:
         pass
     return num_records, num_bytes
 
 
 def check_records(files: Sequence[str], *, max_seq_length: int, tokenizer: Tokenizer) -> None:
-    """Checks that records fit the model to be trained: manifests in their folders, and the first records.
+    """Checks that records fit the model to be trained: manifests in their folders, and the first record of each file.
 
     Args:
         files: files of records, as from `input_files`.
@@ -207,22 +177,47 @@ def check_records(files: Sequence[str], *, max_seq_length: int, tokenizer: Token
     """
     for folder in sorted({Path(file).parent for file in files}):
         _check_manifest(folder, max_seq_length, tokenizer)
+    num_checked = 0
     for file in files:
-        try:
-            records = list(tf.data.TFRecordDataset(file).take(_NUM_CHECKED_RECORDS).as_numpy_iterator())
-        except tf.errors.DataLossError as error:
-            raise RecordError(f"{find_corruption([file])}; build the records again or leave this file out") from error
-        for record in records:
-            _check_record(file, record, max_seq_length, tokenizer)
-        if records:
-            return
-    raise RecordError(f"The files hold no record. Received: {len(files)} files, the first {files[0]}")
+        first = first_record(file)
+        if first is not None:
+            _check_record(file, first, max_seq_length, tokenizer)
+            num_checked = num_checked or _check_first_records(file, max_seq_length, tokenizer)
+    if not num_checked:
+        raise RecordError(f"The files hold no record. Received: {len(files)} files, the first {files[0]}")
+
+
+def _check_first_records(file: str, max_seq_length: int, tokenizer: Tokenizer) -> int:
+    """Checks some records of a file, and returns how many."""
+    try:
+        records = list(tf.data.TFRecordDataset(file).take(_NUM_CHECKED_RECORDS).as_numpy_iterator())
+    except tf.errors.DataLossError as error:
+        raise RecordError(f"{find_corruption([file])}; build the records again or leave this file out") from error
+    for record in records:
+        _check_record(file, record, max_seq_length, tokenizer)
+    return len(records)
+
+
+def find_misfit(files: Sequence[str], max_seq_length: int) -> str | None:
+    """Returns "FILE: record NUMBER ..." for the first record that is no example of a length, or None.
+
+    To be asked after a tf.errors.InvalidArgumentError of parsing, which names no file. Reads until it finds the record.
+    """
+    for file in files:
+        for number, record in enumerate(tf.data.TFRecordDataset(file).as_numpy_iterator()):
+            try:
+                _check_features(file, record, max_seq_length)
+            except RecordError as error:
+                return f"{error} (record {number}, from 0)"
+    return None
 
 
 def _check_manifest(folder: Path, max_seq_length: int, tokenizer: Tokenizer) -> None:
     manifest = read_manifest(folder)
     if manifest is None:
         return
+    if "max_seq_length" not in manifest or "fingerprint" not in manifest.get("tokenizer", {}):
+        raise ManifestError(f"{folder / MANIFEST_NAME} must have max_seq_length and tokenizer; build the records again")
     if manifest["max_seq_length"] != max_seq_length:
         raise RecordError(
             f"max_seq_length must be {manifest['max_seq_length']}, that of the records in {folder}. "
@@ -237,7 +232,8 @@ def _check_manifest(folder: Path, max_seq_length: int, tokenizer: Tokenizer) -> 
         )
 
 
-def _check_record(file: str, record: bytes, max_seq_length: int, tokenizer: Tokenizer) -> None:
+def _check_features(file: str, record: bytes, max_seq_length: int) -> Sequence[int]:
+    """Returns the ids of a record that is an example of a length."""
     try:
         features = tf.train.Example.FromString(record).features.feature
     except DecodeError as error:
@@ -250,7 +246,12 @@ def _check_record(file: str, record: bytes, max_seq_length: int, tokenizer: Toke
             raise RecordError(
                 f"max_seq_length must be {length}, the length of {name} in {file}. Received: {max_seq_length}"
             )
-    ids = features["input_ids"].int64_list.value
+    ids: Sequence[int] = features["input_ids"].int64_list.value
+    return ids
+
+
+def _check_record(file: str, record: bytes, max_seq_length: int, tokenizer: Tokenizer) -> None:
+    ids = _check_features(file, record, max_seq_length)
     if ids[0] != tokenizer.cls_id or max(ids) >= tokenizer.vocab_size or min(ids) < 0:
         raise RecordError(
             f"{file}: built with another vocabulary; a record starts with id {ids[0]} and has ids up to {max(ids)}, "

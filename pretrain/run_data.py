@@ -14,7 +14,8 @@ from electra_span.tokenization import Tokenizer, load_tokenizer
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.manifest import read_manifest
 from pretrain.masking_settings import make_masking
-from pretrain.records import check_records, input_files
+from pretrain.record_files import check_files, input_files
+from pretrain.records import check_records
 
 
 class Phase(NamedTuple):
@@ -49,6 +50,7 @@ class RunData:
 
     def __init__(self, config: PretrainingConfig) -> None:
         configs, ends = config.in_phases(), config.phase_ends
+        check_files(each for phase in configs for each in (phase.pretrain_tfrecords, phase.eval_tfrecords) if each)
         self.tokenizer = _load_tokenizer(config, input_files(configs[0].pretrain_tfrecords))
         self.phases = [
             _make_phase(each, max(start, config.init_step), end, self.tokenizer)
@@ -124,7 +126,7 @@ def _data_settings(phase: Phase) -> dict[str, Any]:
 def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
     """Returns the tokenizer that the records were built with, as far as their manifest tells."""
     manifest = read_manifest(pathlib.Path(files[0]).parent)
-    strip_accents = None if manifest is None else manifest["tokenizer"].get("strip_accents")
+    strip_accents = (manifest or {}).get("tokenizer", {}).get("strip_accents")
     tokenizer = load_tokenizer(config.vocab_file, do_lower_case=config.do_lower_case, strip_accents=strip_accents)
     if tokenizer.vocab_size > config.vocab_size:
         raise HparamError(

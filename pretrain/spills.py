@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from electra_span.config import UserError
 from pretrain.examples import PackedExamples
 from pretrain.workspace import whole_file
 
@@ -20,6 +21,10 @@ MAX_READ_BYTES = 1 << 25
 _MIN_NUM_READS = 32
 _MAX_GROUP_SPILLS = 4096
 _NUM_LENGTHS = 2  # a row holds the length of the first segment, that of the example, and the ids
+
+
+class SpillError(UserError):
+    """A spill that was cut after it was written."""
 
 
 class Spill(NamedTuple):
@@ -122,5 +127,10 @@ def _read_rows(spill: Spill, start: int, stop: int) -> np.ndarray:
     """Returns rows start to stop of a spill, [stop - start, row_length]."""
     number_type = np.dtype(spill.number_type)
     row_bytes = spill.row_length * number_type.itemsize
-    numbers = np.fromfile(spill.path, number_type, count=(stop - start) * spill.row_length, offset=start * row_bytes)
+    num_wanted = (stop - start) * spill.row_length
+    numbers = np.fromfile(spill.path, number_type, count=num_wanted, offset=start * row_bytes)
+    if len(numbers) != num_wanted:
+        raise SpillError(
+            f"{spill.path}: must hold {spill.num_bytes} bytes, and was cut; build again, which makes it again"
+        )
     return numbers.reshape(-1, spill.row_length)

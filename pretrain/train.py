@@ -19,7 +19,7 @@ from electra_span.pretrained import save_pretrained
 from electra_span.published_config import CONFIG_FILE, read_config
 from electra_span.training_log import TrainingLog
 from pretrain.cards import make_card
-from pretrain.records import RecordError, find_corruption
+from pretrain.records import RecordError, find_corruption, find_misfit
 from pretrain.run import Run
 from pretrain.run_facts import facts_of
 
@@ -192,3 +192,11 @@ def _naming_damaged_records(run: Run) -> Iterator[None]:
         yield
     except tf.errors.DataLossError as error:
         raise RecordError(find_corruption(run.data.files) or str(error)) from error
+    except tf.errors.InvalidArgumentError as error:
+        if "ParseExample" not in str(error):
+            raise
+        for phase in run.data.phases:
+            found = find_misfit([*phase.files, *phase.evaluation_files], phase.config.max_seq_length)
+            if found:
+                raise RecordError(found) from error
+        raise

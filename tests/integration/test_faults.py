@@ -11,7 +11,7 @@ from electra_span.config import HparamError, UserError
 from electra_span.files import FileError, lock_folder
 from electra_span.tokenization import load_tokenizer
 from pretrain.manifest import write_manifest
-from pretrain.records import RecordError
+from pretrain.record_files import RecordError, extent_of, file_entries
 from pretrain.train import evaluate, train
 from tests.integration.driver import start
 from tests.tiny_models import VOCABULARY
@@ -80,6 +80,47 @@ def test_records_whose_manifest_tells_of_another_vocabulary_are_refused(data_dir
     write_manifest(data_dir / "pretrain_tfrecords", {"max_seq_length": MAX_SEQ_LENGTH, "tokenizer": settings})
     (data_dir / "vocab.txt").write_text("\n".join((*VOCABULARY[:-1], "other")) + "\n", encoding="utf-8")
     _assert_refused(data_dir, RecordError, "were built with another vocabulary")
+
+
+def _write_manifest(data_dir: pathlib.Path) -> pathlib.Path:
+    """Returns the folder of records after writing their manifest."""
+    tokenizer = load_tokenizer(data_dir / "vocab.txt")
+    records = data_dir / "pretrain_tfrecords"
+    names = [f"pretrain_data.tfrecord-{shard}-of-3" for shard in range(3)]
+    entries = file_entries(records, names, [31, 31, 30])
+    settings = {**tokenizer.settings, "fingerprint": tokenizer.fingerprint}
+    write_manifest(records, {"max_seq_length": MAX_SEQ_LENGTH, "tokenizer": settings, **entries})
+    return records
+
+
+def test_a_file_of_records_that_was_cut_between_two_of_them_is_refused(data_dir, tmp_path):
+    file = _write_manifest(data_dir) / "pretrain_data.tfrecord-1-of-3"
+    whole, dev = file.read_bytes(), write_tiny_data(tmp_path / "dev")
+    shutil.copytree(data_dir / "pretrain_tfrecords", dev / "pretrain_tfrecords", dirs_exist_ok=True)
+    (dev / "pretrain_tfrecords" / file.name).unlink()
+    file.write_bytes(whole[: len(whole) * 15 // 31])
+    file.write_bytes(whole[: extent_of(file).num_bytes])
+    message = r"-1-of-3: manifest\.json says 31 records in \d+ bytes, and 1\d whole records in \d+ bytes are there"
+    _assert_refused(data_dir, RecordError, message)
+    file.write_bytes(whole)
+    files, message = f"{dev}/pretrain_tfrecords/*", r"dev/.*-1-of-3: missing; manifest\.json says 31 records"
+    _assert_refused(data_dir, RecordError, message, eval_tfrecords=files)
+    phase = {"max_seq_length": MAX_SEQ_LENGTH, "num_train_steps": 4}
+    phases = [{**phase, "pretrain_tfrecords": name} for name in (str(file), files)]
+    _assert_refused(data_dir, RecordError, message, phases=phases)
+
+
+def test_a_record_of_another_length_is_named_wherever_it_is(data_dir, tmp_path):
+    other = write_tiny_data(tmp_path / "other", max_seq_length=12, num_files=1) / "pretrain_tfrecords"
+    longer = (other / "pretrain_data.tfrecord-0-of-1").read_bytes()
+    file = data_dir / "pretrain_tfrecords" / "pretrain_data.tfrecord-2-of-3"
+    whole = file.read_bytes()
+    file.write_bytes(whole + longer)
+    with pytest.raises(RecordError, match=r"max_seq_length must be 12, .*-2-of-3. Received: 16 \(record 30, from 0\)"):
+        train(tiny_config(data_dir, **RUN | {"num_train_steps": 30}))
+    shutil.rmtree(data_dir / "models")
+    file.write_bytes(longer)
+    _assert_refused(data_dir, RecordError, r"max_seq_length must be 12, the length of input_ids in .*-2-of-3")
 
 
 def test_a_vocabulary_larger_than_the_model_is_refused(data_dir):

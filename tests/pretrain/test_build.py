@@ -15,7 +15,7 @@ from pretrain.build import BuildError, BuildSettings, build_dataset
 from pretrain.build_settings import source_of
 from pretrain.corpus import CorpusError
 from pretrain.manifest import ManifestError
-from pretrain.records import check_records, input_files, parse_records
+from pretrain.records import RecordError, check_records, input_files, parse_records
 
 MAX_SEQ_LENGTH = 24
 
@@ -151,6 +151,15 @@ def test_second_build_of_the_same_changes_nothing(settings, monkeypatch):
     again = build_dataset(dataclasses.replace(settings, num_processes=2))
     assert {name: again[name] for name in manifest} == manifest
     assert _contents(settings.output_dir) == before
+
+
+def test_second_build_of_the_same_refuses_files_that_are_no_longer_whole(settings):
+    manifest = build_dataset(settings)
+    file = settings.output_dir / "pretrain_data.tfrecord-3-of-5"
+    assert manifest["file_bytes"][file.name] == file.stat().st_size
+    file.write_bytes(b"")
+    with pytest.raises(RecordError, match=rf"-3-of-5: manifest\.json says {manifest['files'][file.name]} records"):
+        build_dataset(settings)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from pretrain import spills
 from pretrain.examples import PackedExamples
-from pretrain.spills import Spill, deal_groups, plan_reads, read_slots, slot_sizes, write_spill
+from pretrain.spills import Spill, SpillError, deal_groups, plan_reads, read_slots, slot_sizes, write_spill
 
 MAX_SEQ_LENGTH = 7
 
@@ -106,3 +108,10 @@ def test_groups_share_spills_and_shards_evenly_at_random(tmp_path, monkeypatch, 
     assert max(sizes) - min(sizes) <= 1
     if num_groups == 7:
         assert groups[0][0] != written[: sizes[0]]
+
+
+def test_a_spill_that_was_cut_is_an_error_that_names_it(tmp_path):
+    (spill,) = _write(tmp_path, [150])
+    os.truncate(spill.path, spill.num_bytes // 2)
+    with pytest.raises(SpillError, match=r"spill-0: must hold \d+ bytes, and was cut"):
+        read_slots([spill], range(1), 1, np.random.default_rng(0))
