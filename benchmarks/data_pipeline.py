@@ -21,9 +21,10 @@ from electra_span.batches import MaskedBatch, PretrainingExamples
 from electra_span.masking import MaskingConfig, mask_tokens
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
+from pretrain.record_files import digest_of_ends, extent_of
 from pretrain.records import parse_records, serialize, write_records
 
-PARTS = ("masking", "parsing", "input")
+PARTS = ("masking", "parsing", "input", "checking")
 MAX_SEQ_LENGTH, BATCH_SIZE = 128, 128
 CLS_ID, SEP_ID, MASK_ID, FIRST_WORD_ID, VOCAB_SIZE = 101, 102, 103, 1000, 30522
 SPECIAL_IDS = (0, CLS_ID, SEP_ID, MASK_ID)
@@ -31,6 +32,7 @@ CONTINUATION_SHARE = 0.2  # of the tokens, as in English text
 NUM_FILES, NUM_RECORDS_PER_FILE, NUM_HELD_OUT = 8, 2500, 1000
 NUM_MASKED_BATCHES, NUM_READ_BATCHES = 500, 300
 SHUFFLE_BUFFER_SIZE = 10_000
+NUM_COPIES = 512  # of a file of records, to one of about 0.8 GB
 
 # What a run takes where its hparams say no more than the kind of masking.
 KINDS: dict[str, dict[str, Any]] = {
@@ -118,6 +120,26 @@ def _position_costs(
     }
 
 
+def measure_checking(*, num_runs: int) -> dict[str, Any]:
+    """Returns the time of comparing a file with its manifest: by its size and ends, and by the lengths of records."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "records")
+        content = Path(_write_files(Path(folder))[0]).read_bytes()
+        file.write_bytes(content * NUM_COPIES)
+        seconds: dict[str, list[float]] = {}
+        for _ in range(num_runs):
+            for name, check in (("size_and_ends", digest_of_ends), ("lengths", extent_of)):
+                start = time.perf_counter()
+                check(file)
+                seconds.setdefault(name, []).append(time.perf_counter() - start)
+        gigabytes = file.stat().st_size / 1e9
+    return {
+        "step": "check_records",
+        "size_and_ends_seconds_a_file": round(min(seconds["size_and_ends"]), 6),
+        "lengths_seconds_a_gigabyte": round(min(seconds["lengths"]) / gigabytes, 3),
+    }
+
+
 def _fewest_core_seconds(batches: tf.data.Dataset, num_runs: int) -> float:
     """Returns the processor time, of all threads, of reading a dataset once; the least of some runs."""
     seconds = []
@@ -174,6 +196,8 @@ def _measurements(arguments: argparse.Namespace) -> Iterator[Callable[..., dict[
     for part, measure in (("masking", measure_masking), ("parsing", measure_parsing), ("input", measure_input)):
         for kind in arguments.masking if part in arguments.parts else ():
             yield functools.partial(measure, kind)
+    if "checking" in arguments.parts:
+        yield measure_checking
 
 
 def main() -> None:
