@@ -47,13 +47,14 @@ class MalformedJsonError(JsonError):
     """Text that does not follow the grammar of JSON."""
 
 
-def parse_json(text: str | bytes, source: str, *, unique_keys: bool = False) -> Any:
+def parse_json(text: str | bytes, source: str, *, unique_keys: bool = False, is_line: bool = False) -> Any:
     """Returns the value of a JSON text.
 
     Args:
         text: JSON, as UTF-8 where it is bytes; it may begin with a byte order mark.
         source: where the text comes from, for errors.
         unique_keys: refuse objects that have a key twice, of which the last one would win.
+        is_line: the text is a line of a file, whose number `source` gives.
 
     Raises:
         MalformedJsonError: the text is not JSON; the message has the source and the position.
@@ -68,19 +69,23 @@ def parse_json(text: str | bytes, source: str, *, unique_keys: bool = False) -> 
         raise JsonError(f"{source}: not UTF-8 at byte {error.start} ({error.reason})") from None
     except (ValueError, RecursionError) as error:
         kind = MalformedJsonError if isinstance(error, json.JSONDecodeError) else JsonError
-        raise kind(f"{source}: {json_reason(error)}. Received: {shown(repr(text[:200]), 80)}") from None
+        raise kind(
+            f"{source}: {json_reason(error, is_line=is_line)}. Received: {shown(repr(text[:200]), 80)}"
+        ) from None
 
 
-def json_reason(error: ValueError | RecursionError) -> str:
+def json_reason(error: ValueError | RecursionError, *, is_line: bool = False) -> str:
     """Returns what an error of Python's JSON decoder says, in words for one line.
 
     Args:
         error: a JSONDecodeError; the ValueError of an integer that is too long; or a RecursionError.
+        is_line: the text was one line.
     """
     if isinstance(error, RecursionError):
         return "JSON is nested too deeply"
     if isinstance(error, json.JSONDecodeError):
-        return f"malformed JSON at line {error.lineno}, column {error.colno}: {error.msg}"
+        place = f"column {error.colno}" if is_line else f"line {error.lineno}, column {error.colno}"
+        return f"malformed JSON at {place}: {error.msg}"
     if "integer string conversion" in str(error):
         return f"an integer in the JSON has more than {sys.get_int_max_str_digits():,} digits"
     return str(error)
@@ -122,7 +127,7 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[pathlib.Path]:
+def whole_file(path: Path, *, removes_stale: bool = True) -> Iterator[pathlib.Path]:
     """Yields a path to write to; what was written there is renamed to `path` at the end, and removed after an error.
 
     Other processes see the old content or the new one, after a crash of the machine too. Each writer has a temporary
@@ -130,6 +135,8 @@ def whole_file(path: Path) -> Iterator[pathlib.Path]:
 
     Args:
         path: the file to write.
+        removes_stale: look for what killed writers of the file left in its folder; False for folders of many files
+            that `remove_unfinished` cleans.
 
     Raises:
         OSError: the file cannot be written; the error names `path`.
@@ -142,7 +149,8 @@ def whole_file(path: Path) -> Iterator[pathlib.Path]:
     partial = target.with_name(f"{prefix}{uuid.uuid4().hex}{UNFINISHED}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(target.parent, prefix)
+        if removes_stale:
+            _remove_stale(target.parent, prefix)
         yield partial
         with open(partial, "rb") as file:
             os.fsync(file.fileno())  # before the rename, or a power cut could leave the name without the content

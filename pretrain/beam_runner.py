@@ -11,7 +11,7 @@ from typing import Any
 
 from electra_span.config import UserError
 from pretrain.build_settings import BuildError
-from pretrain.workspace import read_json, write_json
+from pretrain.workspace import read_json_if_whole, write_json
 
 _ERROR_NAME = "error.json"
 
@@ -52,7 +52,7 @@ class BeamRun:
         try:
             pipeline.run().wait_until_finish()
         except Exception as error:  # of any type, by runner
-            message = read_json(self._error_file)
+            message = read_json_if_whole(self._error_file)
             if message is None:
                 raise
             raise BuildError(message) from error

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from electra_span.files import read_json
 from pretrain.build_settings import BuildSettings
 from pretrain.corpus import TextRange
 from pretrain.manifest import Counts
 from pretrain.quality.build_step import read_dropped_lines
 from pretrain.sources.settings import SourceCounts
 from pretrain.spills import ReadPlan, Spill, slot_sizes
-from pretrain.workspace import read_json, write_json
+from pretrain.workspace import read_json_if_whole, write_json
 
 Task = tuple[int, list[TextRange]]
 
@@ -71,7 +72,7 @@ def encode_task(settings: BuildSettings, workspace: Path, task: Task) -> None:
 
 def _is_encoded(workspace: Path, number: int) -> bool:
     """Returns whether the results of a task are there and whole: a power cut leaves names without content."""
-    value = read_json(_result_file(workspace, number))
+    value = read_json_if_whole(_result_file(workspace, number))
     if value is None:
         return False
     return all(
@@ -82,7 +83,7 @@ def _is_encoded(workspace: Path, number: int) -> bool:
 
 def read_result(workspace: Path, number: int) -> TaskResult:
     """Returns what became of a task that is done."""
-    value = json.loads(_result_file(workspace, number).read_text(encoding="utf-8"))
+    value = read_json(_result_file(workspace, number))
     return TaskResult(
         Counts(**value["counts"]),
         _from_json(value["spills"], workspace),
@@ -130,7 +131,7 @@ def shard_sizes(spills: Sequence[Spill], plan: ReadPlan) -> list[int]:
 
 @functools.cache
 def _read_spill_list(workspace: Path, name: str) -> list[Spill]:
-    return _from_json(json.loads((workspace / name).read_text(encoding="utf-8")), workspace)
+    return _from_json(read_json(workspace / name), workspace)
 
 
 def _result_file(workspace: Path, number: int) -> Path:

@@ -16,7 +16,7 @@ from electra_span.tokenization import Tokenizer
 from pretrain.examples import PackedExamples
 from pretrain.manifest import MANIFEST_NAME, ManifestError, read_manifest
 from pretrain.record_files import FRAME_BYTES, RecordError, first_record, input_files
-from pretrain.workspace import whole_file
+from pretrain.workspace import whole_part
 
 __all__ = [
     "RecordError",
@@ -108,7 +108,7 @@ def write_records(path: Path, batches: Iterable[PackedExamples]) -> int:
     """
     num_records = 0
     try:
-        with whole_file(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
+        with whole_part(path) as partial, tf.io.TFRecordWriter(str(partial)) as writer:
             for examples in batches:
                 records = serialize(examples)
                 for record in records:

@@ -14,7 +14,7 @@ import numpy as np
 
 from electra_span.config import UserError
 from pretrain.examples import PackedExamples
-from pretrain.workspace import whole_file
+from pretrain.workspace import whole_part
 
 MAX_READ_BYTES = 1 << 25
 
@@ -47,7 +47,7 @@ def write_spill(path: Path, examples: PackedExamples, *, vocab_size: int, genera
     num_rows, max_seq_length = examples.input_ids.shape
     number_type = np.min_scalar_type(max(vocab_size, max_seq_length))
     rows = np.column_stack([examples.first_lengths, examples.lengths, examples.input_ids]).astype(number_type)
-    with whole_file(path) as partial:
+    with whole_part(path) as partial:
         partial.write_bytes(rows[generator.permutation(num_rows)].tobytes())
     phase = int(generator.integers(1 << 32))
     return Spill(path, num_rows, _NUM_LENGTHS + max_seq_length, number_type.name, phase)

@@ -4,77 +4,44 @@ Files appear in it under their names only when they are whole, so a part that is
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from absl import logging
 
-from electra_span.config import UserError
+from electra_span.files import JsonError, lock_folder, read_json, remove_unfinished, whole_file
 
 WORKSPACE_NAME = ".partial"
-_LOCK_NAME = ".lock"
 _IDENTITY_NAME = "build.json"
 _PUBLISHED_NAME = "published.json"
-_UNFINISHED = ".unfinished"
 _LAYOUT = 1  # of what is in the folder; parts of another layout are of no use
 
 
-class WorkspaceError(UserError):
-    """An output folder that another build is writing to."""
-
-
-@contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Yields the path to write a file to, which gets its name when it is whole, and is removed after an error."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def whole_part(path: Path) -> contextlib.AbstractContextManager[Path]:
+    """Returns the context of `whole_file` for a file in a workspace, which is cleaned when a build begins."""
+    return whole_file(path, removes_stale=False)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a file that is there whole or not at all."""
-    with whole_file(path) as partial:
+    """Writes a JSON file of a workspace, whole or not at all."""
+    with whole_part(path) as partial:
         partial.write_text(json.dumps(value), encoding="utf-8")
 
 
-@contextlib.contextmanager
-def only_build(output_dir: Path) -> Iterator[None]:
-    """Keeps other builds out of a folder meanwhile.
-
-    Raises:
-        WorkspaceError: where one is at work there.
-    """
-    output_dir.mkdir(parents=True, exist_ok=True)
-    path = output_dir / _LOCK_NAME
-    with contextlib.ExitStack() as stack:
-        while True:
-            file = stack.enter_context(path.open("w", encoding="utf-8"))
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise WorkspaceError(
-                    f"Another build is writing to {output_dir}; wait until it has ended, or choose another folder"
-                ) from None
-            if _is_file_of(path, file):  # and not the one that another build has just removed
-                break
-        stack.callback(path.unlink)
-        yield
-
-
-def _is_file_of(path: Path, file: TextIO) -> bool:
+def read_json_if_whole(path: Path) -> Any:
+    """Returns what a JSON file of a workspace holds, or None if it is missing or damaged."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
+        return read_json(path)
+    except JsonError:
+        return None
+
+
+def only_build(output_dir: Path) -> contextlib.AbstractContextManager[None]:
+    """Keeps other builds out of a folder meanwhile; see `lock_folder`."""
+    return lock_folder(output_dir, "build")
 
 
 @contextlib.contextmanager
@@ -89,13 +56,12 @@ def workspace(output_dir: Path, identity: Mapping[str, Any]) -> Iterator[Path]:
     """
     folder = output_dir / WORKSPACE_NAME
     identity = json.loads(json.dumps({"layout": _LAYOUT, **identity}))
-    if folder.exists() and read_json(folder / _IDENTITY_NAME) != identity:
+    if folder.exists() and read_json_if_whole(folder / _IDENTITY_NAME) != identity:
         shutil.rmtree(folder)
     if not folder.exists():
         folder.mkdir()
         write_json(folder / _IDENTITY_NAME, identity)
-    for path in folder.glob(f"*{_UNFINISHED}"):  # of processes that were killed
-        path.unlink()
+    remove_unfinished(folder)
     try:
         yield folder
     except BaseException:
@@ -129,7 +95,7 @@ def was_publishing(output_dir: Path) -> bool:
 def end_publication(output_dir: Path) -> None:
     """Ends what a build was doing that was killed while it published: all its files are there afterwards, or none."""
     folder = output_dir / WORKSPACE_NAME
-    names = read_json(folder / _PUBLISHED_NAME)
+    names = read_json_if_whole(folder / _PUBLISHED_NAME)
     if names is None:
         return
     if (output_dir / names[-1]).exists():
@@ -147,11 +113,3 @@ def _take_back(folder: Path, output_dir: Path, names: Sequence[str]) -> None:
 
 def _holds_parts(folder: Path) -> bool:
     return any(path.suffix != ".json" and path.stat().st_size for path in folder.iterdir())
-
-
-def read_json(path: Path) -> Any:
-    """Returns what a file holds, or None where it is not there or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None

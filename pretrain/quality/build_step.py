@@ -14,7 +14,7 @@ from pretrain.quality.dropped_lines import DroppedLines
 from pretrain.quality.filters import find_dropped_lines, read_task
 from pretrain.quality.fingerprints import Fingerprints
 from pretrain.quality.overlap import Overlap
-from pretrain.workspace import whole_file
+from pretrain.workspace import whole_part
 
 
 def compare_task(settings: BuildSettings, workspace: Path, task: tuple[int, list[TextRange]]) -> None:
@@ -64,7 +64,7 @@ def _dropped_file(workspace: Path, number: int) -> Path:
 
 
 def _write_arrays(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with whole_file(file) as partial, partial.open("wb") as opened:
+    with whole_part(file) as partial, partial.open("wb") as opened:
         np.savez(opened, **arrays)  # type: ignore[arg-type]
 
 

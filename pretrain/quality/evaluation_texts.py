@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from electra_span.files import json_reason, parse_json
 from pretrain.quality.settings import QualityError
 from pretrain.sources.streams import BLOCK_BYTES, inner_suffix, open_stream, unpacked
 
@@ -35,24 +36,19 @@ def evaluation_texts(path: Path) -> Iterator[str]:
 
 def _json(text: str, path: Path) -> Iterator[str]:
     try:
-        yield from _strings(json.loads(text))
-    except json.JSONDecodeError as error:
-        if error.msg != "Extra data":
-            raise _malformed(path, error.lineno, error.msg) from error
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if "Extra data" not in str(error):
+            raise QualityError(f"{path}: {json_reason(error)}") from None
         yield from _json_lines(text, path)
+    else:
+        yield from _strings(value)
 
 
 def _json_lines(text: str, path: Path) -> Iterator[str]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
-            try:
-                yield from _strings(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise _malformed(path, number, error.msg) from error
-
-
-def _malformed(path: Path, line_number: int, reason: str) -> QualityError:
-    return QualityError(f"{path}: line {line_number}: malformed JSON: {reason}")
+            yield from _strings(parse_json(line, f"{path}: line {number}", is_line=True))
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from electra_span.files import json_reason
 from pretrain.sources.lines import MAX_LINE_BYTES, Passage
 from pretrain.sources.settings import CorpusError, Tally
 from pretrain.sources.streams import BLOCK_BYTES, Stream, decoded
@@ -38,8 +39,8 @@ def json_line_texts(lines: Iterable[str], tally: Tally, place: Callable[[int], s
         tally.counts.num_rows += 1
         try:
             value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            tally.skip(functools.partial(place, number), f"malformed JSON: {error}")
+        except (ValueError, RecursionError) as error:
+            tally.skip(functools.partial(place, number), json_reason(error, is_line=True))
             continue
         yield from _text_of_object(value, tally, functools.partial(place, number))
 
@@ -161,13 +162,14 @@ class _JsonValues:
             try:
                 value, self._position = self._decoder.raw_decode(self._text, self._position)
                 return value
-            except (json.JSONDecodeError, RecursionError) as error:
-                offset = getattr(error, "pos", self._position) - self._position
+            except json.JSONDecodeError as error:
+                offset = error.pos - self._position
                 if len(self._text) - self._position <= MAX_LINE_BYTES and self._read():
                     continue
-                line_number = self._count_lines(self._position + offset)
-                reason = getattr(error, "msg", error)
-                raise CorpusError(f"{self._name}: line {line_number}: malformed JSON: {reason}") from error
+                line_number, reason = self._count_lines(self._position + offset), f"malformed JSON: {error.msg}"
+            except (ValueError, RecursionError) as error:
+                line_number, reason = self._count_lines(self._position), json_reason(error)
+            raise CorpusError(f"{self._name}: line {line_number}: {reason}")
 
     def check_end(self) -> None:
         """Raises CorpusError where anything is left."""

@@ -17,7 +17,7 @@ def test_folder_without_manifest_has_none(tmp_path):
     assert read_manifest(tmp_path / "nowhere") is None
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format_version": 2}', "{}"])
+@pytest.mark.parametrize("content", ["{", "[]", '{"format_version": 2}', "{}", "[" * 100_000, "9" * 5000])
 def test_damaged_manifest_or_one_of_another_version_is_an_error(tmp_path, content):
     (tmp_path / "manifest.json").write_text(content, encoding="utf-8")
     with pytest.raises(ManifestError, match=r"manifest\.json"):

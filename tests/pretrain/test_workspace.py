@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.workspace import end_publication, only_build, publish, was_publishing, whole_file, workspace
+from pretrain.workspace import end_publication, only_build, publish, was_publishing, workspace
 
 ROOT = Path(__file__).parents[2]
 IDENTITY = {"source": {"seed": 1}}
@@ -17,7 +17,7 @@ def _begin(output_dir: Path, identity=IDENTITY, name: str = "part") -> None:
     """Leaves a finished part and an unfinished one."""
     with contextlib.suppress(KeyboardInterrupt), workspace(output_dir, identity) as folder:
         (folder / name).write_text("done", encoding="utf-8")
-        (folder / "rows-2.0a.unfinished").touch()
+        (folder / ".rows-2.0a.unfinished").touch()
         raise KeyboardInterrupt
 
 
@@ -25,7 +25,7 @@ def test_finished_parts_are_kept_for_the_same_build(tmp_path):
     _begin(tmp_path)
     with workspace(tmp_path, IDENTITY) as folder:
         assert (folder / "part").read_text(encoding="utf-8") == "done"
-        assert not list(folder.glob("*.unfinished"))
+        assert not list(folder.glob(".*.unfinished"))
     assert not folder.exists()
 
 
@@ -48,19 +48,6 @@ def test_a_damaged_identity_is_another_build(tmp_path):
         assert not (folder / "part").exists()
 
 
-def test_file_appears_when_it_is_whole(tmp_path):
-    path = tmp_path / "rows"
-    with whole_file(path) as partial:
-        partial.write_text("new", encoding="utf-8")
-        assert not path.exists()
-    assert path.read_text(encoding="utf-8") == "new"
-    with contextlib.suppress(OSError), whole_file(path) as partial:
-        partial.write_text("half", encoding="utf-8")
-        raise OSError("full")
-    assert [file.name for file in tmp_path.iterdir()] == ["rows"]
-    assert path.read_text(encoding="utf-8") == "new"
-
-
 def test_second_build_into_a_folder_is_an_error_while_the_first_one_works(tmp_path):
     code = """
 import pathlib, sys
@@ -71,7 +58,7 @@ with only_build(pathlib.Path(sys.argv[1])):
     other = [sys.executable, "-c", code, str(tmp_path)]
     with only_build(tmp_path):
         done = subprocess.run(other, capture_output=True, text=True, check=False, cwd=ROOT)
-        assert f"WorkspaceError: Another build is writing to {tmp_path}" in done.stderr
+        assert f"FileError: Another build is writing to {tmp_path}" in done.stderr
     assert subprocess.run(other, check=False, cwd=ROOT).returncode == 0
 
 

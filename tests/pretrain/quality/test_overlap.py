@@ -91,8 +91,12 @@ def test_every_string_of_an_evaluation_file_counts(name, content, expected, tmp_
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", b'{"k": \n', r"a\.json: line 2: malformed JSON: Expecting value"),
+        ("a.json", b'{"k": \n', r"a\.json: malformed JSON at line 2, column 1: Expecting value"),
         ("a.jsonl", b'{"k": 1}\n{\n', r"a\.jsonl: line 2: malformed JSON"),
+        ("a.json", b'{"k": %s}' % (b"9" * 5000), r"a\.json: an integer in the JSON has more than 4,300 digits"),
+        ("a.json", b"[" * 100_000, r"a\.json: JSON is nested too deeply"),
+        ("a.jsonl", b'{"k": %s}' % (b"9" * 5000), r"a\.jsonl: line 1: an integer in the JSON"),
+        ("a.jsonl", b"[" * 100_000, r"a\.jsonl: line 1: JSON is nested too deeply"),
         ("a.txt", b"abc\xff", r"a\.txt: not UTF-8 at byte 3"),
     ],
 )

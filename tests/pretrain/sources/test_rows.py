@@ -56,8 +56,9 @@ def test_each_object_of_a_json_array_is_a_document(tmp_path, monkeypatch, block_
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"text": "x"', "malformed JSON: Expecting"),
-        ("[" * 100_000, "malformed JSON: "),
+        ('{"text": "x"', "malformed JSON at column 13: Expecting"),
+        ("[" * 100_000, "JSON is nested too deeply"),
+        ('{"text": "a", "n": %s}' % ("9" * 5000), "an integer in the JSON has more than 4,300 digits"),
         ('{"tekst": "x", "id": 1}', r"no field 'text' \(--text-field\); there are 'tekst', 'id'"),
         ('{"text": 3}', "the field 'text' must be a string. Received: int"),
         ('["text"]', "a row must be a JSON object. Received: list"),
@@ -97,6 +98,8 @@ def test_range_of_json_lines_knows_the_lines_before_it(tmp_path):
         ('[{"text": "a"}\n{"text": "b"}]', "line 2: malformed JSON: expected ',', found '{'"),
         ('[{"text": "a"}\n', "line 2: malformed JSON: expected ',', found the end of the file"),
         ('[{"text": "a"}]\n\nx', "line 3: malformed JSON: expected the end, found 'x'"),
+        ('[{"text": "a"},\n{"text": "b", "n": %s}]' % ("9" * 5000), "line 2: an integer in the JSON has more than"),
+        ('[{"text": "a"},\n{"text": ' + "[" * 100_000, "line 2: JSON is nested too deeply"),
         ('[{"text": "a"},\n"b"]', "line 2: a row must be a JSON object. Received: str"),
     ],
 )
