@@ -30,9 +30,10 @@ from electra_span.published_config import (
 from electra_span.published_weights import WEIGHTS_FILE, read_tensors, write_tensors
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer, load_tokenizer
+from electra_span.tokenization.published import STALE_FILES
 
 _VOCABULARIES = ("vocab.txt", "tokenizer.json", "vocab.json", "spiece.model")  # transformers writes the second alone
-_TOKENIZER_FILES = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json")
+_TOKENIZER_FILES = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json", *STALE_FILES)
 
 
 def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | pathlib.Path) -> None:
@@ -176,11 +177,17 @@ def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
     partial.rmdir()
 
 
-def read_tokenizer(directory: pathlib.Path, config: EncoderConfig) -> Tokenizer | None:
-    """Returns the tokenizer of a published folder, None where it has none."""
+def read_tokenizer(directory: pathlib.Path, config: EncoderConfig, *, do_lower_case: bool = True) -> Tokenizer | None:
+    """Returns the tokenizer of a published folder, None where it has none.
+
+    Args:
+        directory: the folder.
+        config: of the model's encoder.
+        do_lower_case: whether texts are lowered, where the folder does not say.
+    """
     if not any((directory / name).exists() for name in _VOCABULARIES):
         return None
-    tokenizer = load_tokenizer(directory)
+    tokenizer = load_tokenizer(directory, do_lower_case=do_lower_case)
     if tokenizer.vocab_size > config.vocab_size:
         raise PublishedModelError(
             f"{directory}: vocab_size in {CONFIG_FILE} must be at least the tokenizer's {tokenizer.vocab_size} tokens. "

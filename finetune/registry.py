@@ -150,7 +150,7 @@ def _answer_text(config: FinetuningConfig, tokenizer: Tokenizer) -> AnswerText:
     if not config.align_answers:
         return covered_text
     if not isinstance(tokenizer, WordPieceTokenizer):
-        raise HparamError(f"align_answers is for WordPiece alone. Received: {type(tokenizer).__name__}")
+        raise HparamError(f"align_answers is for WordPiece by BERT's rules alone. Received: {type(tokenizer).__name__}")
     return aligned_text(tokenizer)
 
 

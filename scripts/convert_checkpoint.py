@@ -41,7 +41,9 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--to", choices=("published", "tf1"), default="published", help="the form to write")
     parser.add_argument("--vocab-file", help="the vocabulary; by default the source's own, beside its weights")
-    command_line.add_switch(parser, "--do-lower-case", True, "whether a vocab.txt without settings is of lowered texts")
+    command_line.add_switch(
+        parser, "--do-lower-case", True, "whether a vocabulary without settings is of lowered texts"
+    )
     for flag, network in (("--num-attention-heads", "model"), ("--generator-num-attention-heads", "generator")):
         rule = (
             f"of the {network}; no weight tells it. By default what config.json says, or one for each 64 of its width"
@@ -81,6 +83,13 @@ def convert(arguments: argparse.Namespace, source_path: pathlib.Path) -> None:
     tokenizers = [_read_tokenizer(half, arguments) for half in source.halves]
     if None in tokenizers:
         print("no vocabulary: the target gets no tokenizer; --vocab-file names one")
+    for half, tokenizer in zip(source.halves, tokenizers, strict=True):
+        num_rows = half.architecture.config.vocab_size
+        if tokenizer is not None and tokenizer.vocab_size < num_rows:
+            print(
+                f"{half.part}: the tokenizer has {tokenizer.vocab_size} tokens, the table {num_rows} rows; those from "
+                f"{tokenizer.vocab_size} on are of no token"
+            )
     if arguments.to == "tf1":
         tokenizer = next((each for each in tokenizers if each is not None), None)
         _convert_to_tf1(source.halves, tokenizer, arguments.target)

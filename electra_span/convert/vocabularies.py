@@ -15,13 +15,13 @@ def source_tokenizer(half: Half, *, do_lower_case: bool = True) -> Tokenizer | N
 
     Args:
         half: of a source.
-        do_lower_case: whether a vocab.txt of the original's, which has no settings beside it, is of lowered texts.
+        do_lower_case: whether a vocabulary without settings is of lowered texts.
 
     Raises:
         UserError: it cannot be used, or has more tokens than the half has vectors.
     """
     if not half.located.weights.is_tf1 or (half.folder / CONFIG_FILE).exists():
-        return read_tokenizer(half.folder, half.architecture.config)
+        return read_tokenizer(half.folder, half.architecture.config, do_lower_case=do_lower_case)
     file = half.folder / VOCABULARY_FILE
     if not file.exists():
         return None

@@ -14,7 +14,6 @@ ConcreteFunction = Any  # TensorFlow's
 
 _EXTRA = "assets.extra"  # what TensorFlow leaves alone
 _DEFAULT = "serving_default"  # TensorFlow Serving's name for the signature that it takes where none is named
-_WITHOUT_GRAPH = "bpe"  # the type of tokenizer that has no graph operations
 
 
 class SavedModelError(UserError):
@@ -52,10 +51,11 @@ def _check_tokenizer(tokenizer: Any) -> None:
     """Raises SavedModelError for a tokenizer that cannot be in a graph."""
     if tokenizer is None:
         raise SavedModelError("a SavedModel has the tokenizer in it, and this model's folder has none. Add its files")
-    if tokenizer.tokenizer_type == _WITHOUT_GRAPH:
+    if not tokenizer.is_in_graph:
         raise SavedModelError(
-            "a SavedModel has the tokenizer in it, and TensorFlow has no operations for byte-level BPE. Load the model "
-            "in Python, or serve it by `python -m electra_span serve`"
+            "a SavedModel has the tokenizer in it, and TensorFlow has no operations for byte-level BPE, nor for "
+            "WordPiece with other rules than BERT's. Load the model in Python, or serve it by `python -m electra_span "
+            f"serve`. Received: {type(tokenizer).__name__}"
         )
 
 

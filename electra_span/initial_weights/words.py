@@ -11,7 +11,6 @@ from electra_span.tokenization import Tokenizer
 
 MODES = ("remap", "same", "new")
 
-_CONTINUATION = "##"  # in front of WordPiece's tokens that go on with a word
 _NO_TEXT = "\ufffd"  # of bytes that are a part of a character
 
 
@@ -82,7 +81,7 @@ def map_words(
     is_own = source.tokenizer_type == target.tokenizer_type and source.vocabulary == target.vocabulary
     if is_own and num_source_rows == num_target_rows:
         return same_words(num_source_rows)
-    by_text = source.tokenizer_type != target.tokenizer_type
+    by_text = any(getattr(source, name) != getattr(target, name) for name in ("tokenizer_type", "continuation_prefix"))
     row_of = {key: row for row, key in reversed(list(enumerate(_keys(source, by_text))))}
     rows = np.full(num_target_rows, -1)
     rows[: target.vocab_size] = [row_of.get(key, -1) for key in _keys(target, by_text)]
@@ -104,7 +103,5 @@ def _keys(tokenizer: Tokenizer, by_text: bool) -> list[Hashable]:
 
 def _place_and_text(token_id: int, is_continuation: bool, tokenizer: Tokenizer) -> Hashable:
     """Returns whether a token goes on with a word, and its text without marks of that."""
-    text = tokenizer.decode([token_id]).strip()
-    if tokenizer.tokenizer_type == "wordpiece":
-        text = text.removeprefix(_CONTINUATION)
+    text = tokenizer.decode([token_id]).strip().removeprefix(tokenizer.continuation_prefix)
     return (is_continuation, text) if text and _NO_TEXT not in text else object()

@@ -65,9 +65,15 @@ class Tokenizer(abc.ABC):
         vocabulary: the tokens, in the order of their ids.
         special_tokens: the special tokens' names, by role.
         pad_id, unk_id, cls_id, sep_id, mask_id: their ids.
+        continuation_prefix: what tokens inside words begin with, as WordPiece's; empty where that does not tell.
     """
 
+    continuation_prefix: str = ""
+
     tokenizer_type: ClassVar[str]  # as in tokenizer_config.json
+    is_in_graph: ClassVar[bool] = (
+        True  # whether encode_ragged is of graph operations alone, which a SavedModel can hold
+    )
 
     def __init__(self, vocabulary: Sequence[str], config: Mapping[str, Any] | None = None) -> None:
         """Checks and keeps the vocabulary.
@@ -120,7 +126,7 @@ class Tokenizer(abc.ABC):
     def encode_ragged(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Returns the ids of a batch of texts; works in a tf.function and in tf.data.
 
-        With graph operations only, which a SavedModel can hold, except for byte-level BPE.
+        With graph operations only, which a SavedModel can hold, where `is_in_graph`.
 
         Args:
             texts: string [n], UTF-8. Bytes that are not UTF-8 are dropped.
@@ -176,7 +182,8 @@ class Tokenizer(abc.ABC):
         """Writes the tokenizer's files in the published form, which transformers.AutoTokenizer reads too.
 
         Args:
-            directory: made if it is not there; files of the same names are replaced.
+            directory: made if it is not there; files of the same names are replaced, and removed where they would
+                say something else of the tokenizer.
             model_max_length: the longest input of the model the tokenizer goes with, in tokens.
         """
 

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from electra_span.files import shown, write_text
 from electra_span.tokenization import published
 from electra_span.tokenization.vocabulary import SpecialTokens, VocabularyError
 
@@ -12,6 +13,7 @@ VOCABULARY_FILE = "vocab.json"
 MERGES_FILE = "merges.txt"
 _FIRST_LINE = "#version: 0.2"
 _BYTE_LEVEL = "ByteLevel"
+_TYPE = "bpe"
 
 # Fields of tokenizer.json's BPE that make another algorithm of it, and the values that do not.
 _OTHER_ALGORITHMS = {
@@ -42,53 +44,104 @@ class BpeDescription:
     other_special_tokens: Sequence[str] = ()  # in no text, as the five that every vocabulary has
 
 
-def read_bpe(path: pathlib.Path) -> BpeDescription:
+def read_bpe(path: pathlib.Path, beside: published.Beside) -> BpeDescription:
     """Returns the tokenizer of a folder or one of its files.
 
     Args:
         path: a folder with tokenizer.json, or with vocab.json and merges.txt; or any of these files.
+        beside: what stands beside it.
 
     Raises:
         VocabularyError: where one is missing, unreadable, or of another kind of tokenizer.
     """
     if path.is_dir():
-        is_one_file = (path / published.TOKENIZER_FILE).exists()
-        path = path / (published.TOKENIZER_FILE if is_one_file else VOCABULARY_FILE)
+        path = published.find_tokenizer_file(path) or path / VOCABULARY_FILE
     elif path.name == MERGES_FILE:
         path = path.with_name(VOCABULARY_FILE)
     content = published.read_json(path)
-    if isinstance(content.get("model"), Mapping):
-        return _from_tokenizer_file(path, content)
-    return BpeDescription(
-        vocabulary=published.tokens_in_order(path, content), merges=_read_merges(path.with_name(MERGES_FILE))
+    if published.has_model(content):
+        return _from_tokenizer_file(path, content, beside)
+    description = _with_added(
+        path,
+        content,
+        beside.added_tokens,
+        BpeDescription(vocabulary=(), merges=_read_merges(path.with_name(MERGES_FILE))),
     )
+    return _rebuilt(path, description, beside)
 
 
-def _from_tokenizer_file(path: pathlib.Path, content: Mapping[str, Any]) -> BpeDescription:
-    model = content["model"]
-    if model.get("type") != "BPE" or not _is_byte_level(content.get("pre_tokenizer") or {}):
+def _from_tokenizer_file(path: pathlib.Path, content: Mapping[str, Any], beside: published.Beside) -> BpeDescription:
+    model = published.model_of(path, content)
+    if model["type"] != "BPE" or not _is_byte_level(content.get("pre_tokenizer")):
         raise VocabularyError(
-            f"{path}: the model must be BPE behind a byte-level pre-tokenizer. Received: {model.get('type')}; where "
-            "there is a .model file of SentencePiece beside it, name that"
+            f"{path}: the model must be BPE behind a byte-level pre-tokenizer. Received: {shown(str(model['type']))}; "
+            "where there is a .model file of SentencePiece beside it, name that"
         )
     for name, values in _OTHER_ALGORITHMS.items():
         if model.get(name) not in values:
-            raise VocabularyError(f"{path}: {name} must be {values[0]}. Received: {model[name]!r}")
-    added = content.get("added_tokens", [])
-    return BpeDescription(
-        vocabulary=published.all_tokens(path, content),
-        merges=[_pair(path, merge) for merge in model.get("merges", [])],
+            raise VocabularyError(f"{path}: {name} must be {values[0]}. Received: {shown(repr(model[name]))}")
+    is_rebuilt = beside.is_rebuilt(_TYPE)
+    added = published.all_added(path, content, beside, is_rebuilt=is_rebuilt)
+    merges = model.get("merges", [])
+    if not isinstance(merges, list):
+        raise VocabularyError(f"{path}: merges must be a list. Received: {shown(repr(merges))}")
+    description = BpeDescription(
+        vocabulary=(),
+        merges=[_pair(path, merge) for merge in merges],
         normalizer=content.get("normalizer"),
         pre_tokenizer=content["pre_tokenizer"],
         ignore_merges=bool(model.get("ignore_merges", False)),
-        added_tokens=[token for token in added if not token.get("special")],
-        other_special_tokens=[token["content"] for token in added if token.get("special")],
+    )
+    description = _with_added(path, model.get("vocab", {}), added, description)
+    return _rebuilt(path, description, beside) if is_rebuilt else description
+
+
+def _with_added(
+    path: pathlib.Path, listed: Any, added: Mapping[str, Mapping[str, Any]], description: BpeDescription
+) -> BpeDescription:
+    """Returns a tokenizer with its vocabulary of listed (ids by token) and added tokens."""
+    return dataclasses.replace(
+        description,
+        vocabulary=published.vocabulary_of(path, listed, added),
+        added_tokens=[token for token in added.values() if not token["special"]],
+        other_special_tokens=[name for name, token in added.items() if token["special"]],
     )
 
 
-def _is_byte_level(pre_tokenizer: Mapping[str, Any]) -> bool:
+def _rebuilt(path: pathlib.Path, description: BpeDescription, beside: published.Beside) -> BpeDescription:
+    """Returns the tokenizer that transformers 5 makes of vocabulary and merges; warns where the file says otherwise."""
+    add_prefix_space = beside.config.get("add_prefix_space", False)
+    if not isinstance(add_prefix_space, bool):
+        raise VocabularyError(
+            f"{path.with_name(published.CONFIG_FILE)}: add_prefix_space must be true or false. "
+            f"Received: {shown(repr(add_prefix_space))}"
+        )
+    usual = BpeDescription(vocabulary=(), merges=())
+    built = dataclasses.replace(
+        description,
+        normalizer=None,
+        pre_tokenizer={**usual.pre_tokenizer, "add_prefix_space": add_prefix_space},
+        ignore_merges=False,
+    )
+    parts = ("normalizer", "pre_tokenizer", "ignore_merges")
+    unused = [name for name in parts if _decides(getattr(description, name)) != _decides(getattr(built, name))]
+    if unused and path.name == published.TOKENIZER_FILE:
+        published.warn_of_unused(path, unused, beside)
+    return built
+
+
+def _decides(part: Any) -> Any:
+    """Returns a part without what decides about no id."""
+    return {**part, "trim_offsets": None} if isinstance(part, Mapping) else part
+
+
+def _is_byte_level(pre_tokenizer: Any) -> bool:
+    if not isinstance(pre_tokenizer, Mapping):
+        return False
     parts = pre_tokenizer.get("pretokenizers", []) if pre_tokenizer.get("type") == "Sequence" else [pre_tokenizer]
-    return any(part.get("type") == _BYTE_LEVEL for part in parts)
+    return isinstance(parts, list) and any(
+        isinstance(part, Mapping) and part.get("type") == _BYTE_LEVEL for part in parts
+    )
 
 
 def _read_merges(path: pathlib.Path) -> list[tuple[str, str]]:
@@ -99,10 +152,10 @@ def _read_merges(path: pathlib.Path) -> list[tuple[str, str]]:
     return [_pair(path, line) for line in lines if line]
 
 
-def _pair(path: pathlib.Path, merge: str | Sequence[str]) -> tuple[str, str]:
+def _pair(path: pathlib.Path, merge: Any) -> tuple[str, str]:
     parts = merge.split(" ") if isinstance(merge, str) else merge
-    if len(parts) != 2:
-        raise VocabularyError(f"{path}: a merge must be two tokens. Received: {merge!r}")
+    if not isinstance(parts, list) or len(parts) != 2 or not all(isinstance(part, str) for part in parts):
+        raise VocabularyError(f"{path}: a merge must be two tokens. Received: {shown(repr(merge))}")
     return parts[0], parts[1]
 
 
@@ -122,20 +175,11 @@ def tokenizer_json(
         post_processor: what puts special tokens around texts, if anything.
     """
     ids = {token: token_id for token_id, token in enumerate(description.vocabulary)}
-    special = {
-        token: {"content": token, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
-        for token in special_tokens
-    }
-    added = [{**token, "special": False} for token in description.added_tokens if token["content"] not in special]
-    added += [{**token, "special": True} for token in special.values()]
-    added.sort(key=lambda token: ids[token["content"]])
     return {
         "version": "1.0",
         "truncation": None,
         "padding": None,
-        "added_tokens": sorted(
-            ({**token, "id": ids[token["content"]]} for token in added), key=lambda each: each["id"]
-        ),
+        "added_tokens": published.added_with_special(description.vocabulary, description.added_tokens, special_tokens),
         "normalizer": description.normalizer,
         "pre_tokenizer": description.pre_tokenizer,
         "post_processor": post_processor,
@@ -172,7 +216,7 @@ def write_bpe(
         post_processor=published.around_texts(description.vocabulary, special_tokens),
     )
     merges = "".join(f"{left} {right}\n" for left, right in description.merges)
-    (directory / MERGES_FILE).write_text(f"{_FIRST_LINE}\n{merges}", encoding="utf-8")
+    write_text(directory / MERGES_FILE, f"{_FIRST_LINE}\n{merges}")
     published.write_json(directory / VOCABULARY_FILE, content["model"]["vocab"])
     published.write_json(directory / published.TOKENIZER_FILE, content)
-    published.write_config(directory, published.generic_config("bpe"), special_tokens, model_max_length)
+    published.write_config(directory, published.generic_config(_TYPE), special_tokens, model_max_length)

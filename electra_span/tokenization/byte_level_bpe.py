@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import itertools
-import json
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,13 +12,14 @@ import tensorflow as tf
 import tokenizers
 from tokenizers import decoders
 
-from electra_span.tokenization import base, bpe_files, bpe_parts
+from electra_span.tokenization import bpe_files, library_parts
+from electra_span.tokenization.library_tokenizer import LibraryTokenizer, build
 from electra_span.tokenization.vocabulary import VocabularyError
 
 _STARTS_WITH_BLANK = r"(?s)[\t-\r\x1c-\x1f\x{85}\p{Z}].*"  # as str.isspace
 
 
-class ByteLevelBpeTokenizer(base.Tokenizer):
+class ByteLevelBpeTokenizer(LibraryTokenizer):
     """BPE over bytes: every text has ids, and they have all of it, the spaces before words included.
 
     Attributes:
@@ -48,18 +47,17 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
             other_special_tokens=others,
         )
         _check_merges(self.description)
-        bpe_parts.check_parts(
+        library_parts.check_parts(
             self.description.normalizer, self.description.pre_tokenizer, self.description.added_tokens
         )
-        self._ids = {token: token_id for token_id, token in enumerate(self.vocabulary)}
         self._backend = self._build()
         self._decoder = decoders.ByteLevel()
         self._check_special_tokens()
 
     @property
-    def special_ids(self) -> tuple[int, ...]:
-        """Ids that no text has: [PAD], [CLS], [SEP], [MASK], then others that the vocabulary's files name."""
-        return (*super().special_ids, *(self._ids[token] for token in self.description.other_special_tokens))
+    def other_special_tokens(self) -> Sequence[str]:
+        """Those that the vocabulary's files name beside the five."""
+        return self.description.other_special_tokens
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -85,54 +83,6 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
                 for token_id, token in enumerate(self.vocabulary)
             ]
         )
-
-    def encode_ragged(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Returns the ids (int32 [n, None]) of texts (string [n], UTF-8), by a call of Python from the graph."""
-
-        def encode(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            flat_ids = self.encode_flat([value.decode("utf-8", "ignore") for value in values])
-            return flat_ids.ids, flat_ids.row_splits
-
-        ids, row_splits = tf.numpy_function(encode, [texts], [tf.int32, tf.int64])
-        return _ragged(ids, row_splits, texts)
-
-    def encode_ragged_with_offsets(self, texts: tf.Tensor) -> base.RaggedTokens:
-        """Returns the ids of texts (string [n], UTF-8) with their places, by a call of Python from the graph."""
-
-        def encode(values: np.ndarray) -> tuple[np.ndarray, ...]:
-            ids, offsets = self.encode_with_offsets([value.decode("utf-8", "ignore") for value in values])
-            flat_ids = np.array(list(itertools.chain(*ids)), np.int32)
-            flat_places = np.array(list(itertools.chain(*offsets)), np.int32).reshape(-1, 2)
-            return flat_ids, *flat_places.T, np.cumsum([0, *map(len, ids)], dtype=np.int64)
-
-        *columns, row_splits = tf.numpy_function(encode, [texts], [*[tf.int32] * 3, tf.int64])
-        return base.RaggedTokens(*(_ragged(column, row_splits, texts) for column in columns))
-
-    def encode_flat(self, texts: Sequence[str]) -> base.FlatIds:
-        """Returns the ids of many texts end to end."""
-        base.check_texts(texts)
-        texts = [base.without_surrogates(text) for text in texts]
-        rows = [encoding.ids for encoding in self._backend.encode_batch_fast(texts, add_special_tokens=False)]
-        row_splits = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=row_splits[1:])
-        ids = np.empty(row_splits[-1], np.int32)
-        for row, start, end in zip(rows, row_splits[:-1], row_splits[1:], strict=True):
-            ids[start:end] = row
-        return base.FlatIds(ids, row_splits)
-
-    def encode_with_offsets(self, texts: Sequence[str]) -> base.IdsWithOffsets:
-        """Returns the ids of each text, and which code points of the text each one covers.
-
-        A space before a word is covered with it. A character of several bytes can be covered by several tokens.
-        """
-        base.check_texts(texts)
-        encodings = self._backend.encode_batch(
-            [base.without_surrogates(text) for text in texts], add_special_tokens=False
-        )
-        offsets = [
-            base.original_offsets(text, encoding.offsets) for text, encoding in zip(texts, encodings, strict=True)
-        ]
-        return base.IdsWithOffsets([encoding.ids for encoding in encodings], offsets)
 
     def encode_words(self, words: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each word of a sentence that is already split, as after a space; see Tokenizer."""
@@ -168,14 +118,7 @@ class ByteLevelBpeTokenizer(base.Tokenizer):
     def _build(self) -> tokenizers.Tokenizer:
         """Returns the library's tokenizer, which finds no special token in a text."""
         content = bpe_files.tokenizer_json(self.description, unk_token=self.special_tokens.unk, special_tokens=())
-        return tokenizers.Tokenizer.from_str(json.dumps(content))
-
-
-def _ragged(values: tf.Tensor, row_splits: tf.Tensor, texts: tf.Tensor) -> tf.RaggedTensor:
-    """Returns values [T] by rows, one for each of texts, with the shapes that Python's results have lost."""
-    num_texts = texts.shape[0]
-    row_splits = tf.ensure_shape(row_splits, [None if num_texts is None else num_texts + 1])
-    return tf.RaggedTensor.from_row_splits(tf.ensure_shape(values, [None]), row_splits, validate=False)
+        return build(content)
 
 
 def _check_merges(description: bpe_files.BpeDescription) -> None:

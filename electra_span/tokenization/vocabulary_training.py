@@ -12,7 +12,6 @@ from typing import NamedTuple
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from electra_span.tokenization import published
 from electra_span.tokenization.vocabulary import SPECIAL_TOKENS, VocabularyError, check_special_tokens
 
 CHARACTER_COVERAGE = 0.99999
@@ -64,8 +63,8 @@ def train_wordpiece(
     if min_frequency < 1:
         raise VocabularyError(f"min_frequency must be at least 1. Received: {min_frequency}")
     backend = tokenizers.Tokenizer(models.WordPiece(unk_token=names.unk))
-    backend.normalizer = published.bert_normalizer(
-        do_lower_case=do_lower_case, strip_accents=do_lower_case and strip_accents is not False
+    backend.normalizer = normalizers.BertNormalizer(
+        lowercase=do_lower_case, strip_accents=do_lower_case and strip_accents is not False
     )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     counts, num_lines = _count_characters(read_lines(), backend.normalizer)

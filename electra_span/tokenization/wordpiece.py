@@ -9,15 +9,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from electra_span.tokenization import base, normalization, places, published
+from electra_span.tokenization import base, normalization, places, wordpiece_files
 from electra_span.tokenization.vocabulary import VocabularyError
+from electra_span.tokenization.wordpiece_files import MAX_WORD_LENGTH
 
-MAX_WORD_LENGTH = 200  # code points, after normalisation; a longer word is unknown
-_MAX_WORD_BYTES = 4 * MAX_WORD_LENGTH
-_LONG_WORD = f"[^ ]{{{MAX_WORD_LENGTH + 1},}}"
-_LONG_TEXT = f"(?s).*[^ ]{{{MAX_WORD_LENGTH + 1}}}.*"
+LARGEST_MAX_WORD_LENGTH = 999  # regular expressions count no further
 _PRIVATE_USE = range(0xE000, 0xF900)
-_CONTINUATION = "##"
 
 
 class WordPieceTokenizer(base.Tokenizer):
@@ -26,8 +23,11 @@ class WordPieceTokenizer(base.Tokenizer):
     Attributes:
         do_lower_case: whether texts are lowered.
         strip_accents: whether accents are dropped.
+        max_word_length: in code points, after normalisation; a longer word is unknown.
+        continuation_prefix: of tokens inside words.
     """
 
+    continuation_prefix = wordpiece_files.PREFIX
     tokenizer_type = "wordpiece"
 
     def __init__(
@@ -36,6 +36,7 @@ class WordPieceTokenizer(base.Tokenizer):
         do_lower_case: bool = True,
         strip_accents: bool | None = None,
         config: Mapping[str, Any] | None = None,
+        max_word_length: int = MAX_WORD_LENGTH,
     ) -> None:
         """Builds the tokenizer.
 
@@ -45,6 +46,7 @@ class WordPieceTokenizer(base.Tokenizer):
             strip_accents: whether accents are dropped; None means as do_lower_case. Texts that are not lowered keep
                 their accents in any case, as in the original.
             config: a tokenizer_config.json that may name the special tokens.
+            max_word_length: from 1 to 999, in code points, after normalisation; a longer word is unknown.
 
         Raises:
             VocabularyError: for an empty or repeated token, or a missing special token.
@@ -52,22 +54,26 @@ class WordPieceTokenizer(base.Tokenizer):
         super().__init__(vocabulary, config)
         self.do_lower_case = do_lower_case
         self.strip_accents = do_lower_case and strip_accents is not False
+        self.max_word_length = max_word_length
+        self._long_word = f"[^ ]{{{max_word_length + 1},}}"
+        self._long_text = f"(?s).*[^ ]{{{max_word_length + 1}}}.*"
         self._long_word_mark = _unused_character(self.vocabulary)
-        self._fast_wordpiece = _build_fast_wordpiece(self.vocabulary, self.special_tokens.unk)
+        self._fast_wordpiece = _build_fast_wordpiece(self.vocabulary, self.special_tokens.unk, 4 * max_word_length)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """tokenizer_type, do_lower_case and strip_accents."""
-        return {
-            "tokenizer_type": self.tokenizer_type,
-            "do_lower_case": self.do_lower_case,
-            "strip_accents": self.strip_accents,
-        }
+        """tokenizer_type, do_lower_case and strip_accents; and max_word_length, if it is not the usual 200."""
+        longest = {} if self.max_word_length == MAX_WORD_LENGTH else {"max_word_length": self.max_word_length}
+        return {"tokenizer_type": self.tokenizer_type, **self._case, **longest}
+
+    @property
+    def _case(self) -> dict[str, bool]:
+        return {"do_lower_case": self.do_lower_case, "strip_accents": self.strip_accents}
 
     @functools.cached_property
     def is_continuation(self) -> np.ndarray:
         """Which ids begin with "##", bool [vocab_size]."""
-        return np.array([token.startswith(_CONTINUATION) for token in self.vocabulary])
+        return np.array([token.startswith(self.continuation_prefix) for token in self.vocabulary])
 
     def encode_ragged(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Returns the ids (int32 [n, None]) of texts (string [n], UTF-8), with graph operations only."""
@@ -92,16 +98,20 @@ class WordPieceTokenizer(base.Tokenizer):
 
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the words of ids, with a space between them."""
-        return " ".join(self.tokens(ids)).replace(" " + _CONTINUATION, "")
+        return " ".join(self.tokens(ids)).replace(" " + self.continuation_prefix, "")
 
     def save(self, directory: str | pathlib.Path, model_max_length: int | None = None) -> None:
         """Writes vocab.txt, tokenizer_config.json and tokenizer.json; see Tokenizer.save."""
-        published.write_wordpiece(
+        description = wordpiece_files.WordPieceDescription(
+            vocabulary=self.vocabulary,
+            normalizer=wordpiece_files.bert_normalizer(**self._case),
+            max_word_length=self.max_word_length,
+        )
+        wordpiece_files.write_wordpiece(
             pathlib.Path(directory),
-            self.vocabulary,
+            description,
             self.special_tokens,
-            self.settings,
-            max_word_length=MAX_WORD_LENGTH,
+            settings=self._case,
             model_max_length=model_max_length,
         )
 
@@ -109,7 +119,7 @@ class WordPieceTokenizer(base.Tokenizer):
         """Returns the ids (int32 [n, None]) of texts (string [n], valid UTF-8)."""
         texts = self._normalize(texts)
         # Few texts can have a word that is too long: only they pay for the search.
-        rows = tf.where(tf.strings.regex_full_match(texts, _LONG_TEXT))  # [rows, 1]
+        rows = tf.where(tf.strings.regex_full_match(texts, self._long_text))  # [rows, 1]
         marked_words = self._mark_long_words(tf.gather_nd(texts, rows))  # [rows]
         return self._fast_wordpiece.tokenize(tf.tensor_scatter_nd_update(texts, rows, marked_words))
 
@@ -121,12 +131,12 @@ class WordPieceTokenizer(base.Tokenizer):
 
         FastWordpieceTokenizer has a limit of its own, but in bytes.
         """
-        return tf.strings.regex_replace(normalization.space_words(texts), _LONG_WORD, self._long_word_mark + r"\0")
+        return tf.strings.regex_replace(normalization.space_words(texts), self._long_word, self._long_word_mark + r"\0")
 
     def _encode_with_places(self, texts: tf.Tensor) -> base.RaggedTokens:
         """Returns the ids of texts (string [n], valid UTF-8) with their places."""
         words = self._normalize(texts)
-        long_rows = tf.where(tf.strings.regex_full_match(words, _LONG_TEXT))[:, 0]  # [rows]
+        long_rows = tf.where(tf.strings.regex_full_match(words, self._long_text))[:, 0]  # [rows]
         marked_words = self._mark_long_words(words)
         ids, starts, ends = self._fast_wordpiece.tokenize_with_offsets(marked_words)
         rows = ids.value_rowids()
@@ -156,7 +166,9 @@ def _string_tensor(texts: Sequence[str]) -> tf.Tensor:
     return tf.constant([text.encode("utf-8", "ignore") for text in texts], tf.string, shape=[len(texts)])
 
 
-def _build_fast_wordpiece(vocabulary: tuple[str, ...], unknown_token: str) -> tf_text.FastWordpieceTokenizer:
+def _build_fast_wordpiece(
+    vocabulary: tuple[str, ...], unknown_token: str, max_word_bytes: int
+) -> tf_text.FastWordpieceTokenizer:
     """Returns what splits the words of normalised texts.
 
     Raises:
@@ -165,8 +177,8 @@ def _build_fast_wordpiece(vocabulary: tuple[str, ...], unknown_token: str) -> tf
     try:
         return tf_text.FastWordpieceTokenizer(
             vocabulary,
-            suffix_indicator=_CONTINUATION,
-            max_bytes_per_word=_MAX_WORD_BYTES,
+            suffix_indicator=wordpiece_files.PREFIX,
+            max_bytes_per_word=max_word_bytes,
             unknown_token=unknown_token,
             token_out_type=tf.int32,
         )

@@ -11,6 +11,7 @@ from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, UserError
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
 from electra_span.pretrained import PublishedModelError, load_pretrained, save_pretrained
+from electra_span.tokenization import WordPieceTokenizer
 from tests.tiny_models import TINY, VOCABULARY, randomize
 
 KINDS = {"discriminator": ElectraDiscriminator, "generator": ElectraGenerator}
@@ -300,9 +301,7 @@ def test_a_missing_tensor_is_named(tmp_path):
 
 def test_a_vocabulary_larger_than_the_model_is_an_error(tokenizer, tmp_path):
     save_pretrained(_tiny("discriminator"), tokenizer, tmp_path)
-    tokenizer.save(tmp_path)
-    with (tmp_path / "vocab.txt").open("a") as file:
-        file.write("one_more\n")
+    WordPieceTokenizer([*tokenizer.vocabulary, "one_more"]).save(tmp_path)
     with pytest.raises(PublishedModelError, match="at least the tokenizer's 38 tokens"):
         load_pretrained(tmp_path)
 

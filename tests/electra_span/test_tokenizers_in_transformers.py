@@ -12,6 +12,7 @@ from electra_span.tokenization.bpe_files import BpeDescription
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 from electra_span.tokenization.subword_training import train_bpe, train_sentencepiece
+from tests.electra_span.tokenization import wordpiece_folders
 
 transformers = pytest.importorskip("transformers")
 
@@ -115,3 +116,103 @@ def test_gpt2_with_special_tokens_has_the_same_ids(tmp_path, shared_data):
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "ours")
     with_offsets = theirs(text, add_special_tokens=False, return_offsets_mapping=True)
     assert with_offsets["offset_mapping"] == tokenizer.encode_with_offsets([text]).offsets[0]
+
+
+BERT_WORDS = tokenizers.pre_tokenizers.BertPreTokenizer()
+BACKENDS = {
+    "nfc": (tokenizers.normalizers.NFC(), BERT_WORDS, {}),
+    "nfkc": (tokenizers.normalizers.NFKC(), tokenizers.pre_tokenizers.WhitespaceSplit(), {}),
+    "lowered": (tokenizers.normalizers.BertNormalizer(), BERT_WORDS, {}),
+    "cased": (tokenizers.normalizers.BertNormalizer(lowercase=False), BERT_WORDS, {}),
+    "stripped": (tokenizers.normalizers.BertNormalizer(lowercase=False, strip_accents=True), BERT_WORDS, {}),
+    "not chinese": (tokenizers.normalizers.BertNormalizer(handle_chinese_chars=False), BERT_WORDS, {}),
+    "prefix": (tokenizers.normalizers.NFC(), BERT_WORDS, {"prefix": "@@"}),
+    "long": (tokenizers.normalizers.BertNormalizer(), BERT_WORDS, {"longest": 150}),
+}
+SETTINGS = {
+    "general": {"tokenizer_class": "PreTrainedTokenizerFast", "do_lower_case": True},
+    "backend": {"tokenizer_class": "TokenizersBackend"},
+    "electra": {"tokenizer_class": "ElectraTokenizer"},
+    "cased electra": {"tokenizer_class": "ElectraTokenizerFast", "do_lower_case": False},
+    "bert with accents": {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "strip_accents": False},
+    "bert without accents": {"tokenizer_class": "BertTokenizerFast", "do_lower_case": False, "strip_accents": True},
+    "bert without chinese": {"tokenizer_class": "BertTokenizer", "tokenize_chinese_chars": False},
+    "no class": {"do_lower_case": False},
+    "nothing": None,
+}
+
+
+@pytest.fixture(scope="module")
+def backends():
+    trained = {name: wordpiece_folders.train(*parts, **options) for name, (*parts, options) in BACKENDS.items()}
+    for name in ("nfc", "lowered"):
+        trained[f"{name} and added"] = tokenizers.Tokenizer.from_str(trained[name].to_str())
+        words = ["Köln-Deutz", tokenizers.AddedToken("mach", single_word=True)]
+        trained[f"{name} and added"].add_tokens(words)
+    return trained
+
+
+@pytest.mark.parametrize("model", [None, {"model_type": "electra"}])
+@pytest.mark.parametrize("name", SETTINGS)
+def test_wordpiece_of_others_has_the_same_ids(tmp_path, backends, name, model):
+    """Which file decides, by class: transformers rebuilds some, and then not all of tokenizer.json is used."""
+    for kind, backend in backends.items():
+        folder = wordpiece_folders.write(tmp_path / kind, backend, SETTINGS[name], config=model)
+        theirs = transformers.AutoTokenizer.from_pretrained(folder)
+        texts = [*wordpiece_folders.TEXTS, "mach macht Köln-Deutzer mach"]
+        ids = theirs(texts, add_special_tokens=False)["input_ids"]
+        ours = load_tokenizer(folder)
+        assert ours.encode(texts) == ids
+        assert ours.vocab_size == len(theirs)
+        theirs.save_pretrained(tmp_path / f"{kind} again")
+        assert load_tokenizer(tmp_path / f"{kind} again").encode(texts) == ids
+
+
+@pytest.mark.parametrize("case", [(True, None), (True, False), (False, None)])
+def test_golden_strings_have_the_same_ids_but_for_a_final_sigma(tmp_path, golden, shared_data, case):
+    """The original lowers a word's last capital sigma to its final form, the tokenizers library never does."""
+    tokenizer = load_tokenizer(shared_data / "vocab" / "vocab.txt", *case)
+    tokenizer.save(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    rows = (golden / "tokenization" / "strings.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(row)["text"].encode("utf-8", "ignore").decode() for row in rows]
+    texts = [text for text in texts if not any(token in text for token in tokenizer.special_tokens)]
+    pairs = zip(texts, tokenizer.encode(texts), theirs(texts, add_special_tokens=False)["input_ids"], strict=True)
+    different = [text for text, ours, ids in pairs if ours != ids]
+    assert len(different) == int(tokenizer.do_lower_case)
+    assert all("ὈΔΥΣΣΕΎΣ" in text for text in different)
+
+
+def test_golden_strings_have_the_same_ids_under_rules_of_another_kind(tmp_path, golden, shared_data):
+    vocabulary = load_tokenizer(shared_data / "vocab" / "vocab.txt").vocabulary
+    model = tokenizers.models.WordPiece(
+        {token: number for number, token in enumerate(vocabulary)}, unk_token="[UNK]", max_input_chars_per_word=50
+    )
+    backend = tokenizers.Tokenizer(model)
+    backend.normalizer = tokenizers.normalizers.Sequence(
+        [tokenizers.normalizers.NFKC(), tokenizers.normalizers.Lowercase()]
+    )
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    folder = wordpiece_folders.write(tmp_path / "theirs", backend, SETTINGS["general"])
+    theirs = transformers.AutoTokenizer.from_pretrained(folder)
+    rows = (golden / "tokenization" / "strings.jsonl").read_text(encoding="utf-8").splitlines()
+    texts = [json.loads(row)["text"].encode("utf-8", "ignore").decode() for row in rows]
+    assert load_tokenizer(folder).encode(texts) == theirs(texts, add_special_tokens=False)["input_ids"]
+
+
+@pytest.mark.parametrize("settings", [{"add_prefix_space": True}, {}])
+@pytest.mark.parametrize("class_name", ["RobertaTokenizer", "RobertaTokenizerFast", "PreTrainedTokenizerFast", None])
+def test_byte_level_bpe_of_others_has_the_same_ids(tmp_path, class_name, settings):
+    merges = [("c", "a"), ("ca", "t"), ("Ġ", "cat")]
+    special_tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    description = BpeDescription(
+        vocabulary=[*special_tokens, *alphabet, *("".join(merge) for merge in merges)], merges=merges
+    )
+    ByteLevelBpeTokenizer(description).save(tmp_path)
+    config = settings if class_name is None else {**settings, "tokenizer_class": class_name}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "roberta"}))
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    texts = ["cat", " cat cat", "the cat's"]
+    assert load_tokenizer(tmp_path).encode(texts) == theirs(texts, add_special_tokens=False)["input_ids"]

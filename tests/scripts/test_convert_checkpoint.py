@@ -176,6 +176,27 @@ def test_vocabulary_that_is_named_is_published(golden, tmp_path):
         convert(golden / "tf1/uniform", tmp_path / "out2", "--vocab-file", vocabulary)
 
 
+def test_fewer_tokens_than_the_table_has_rows_are_told(golden, tmp_path, capsys):
+    vocabulary = tmp_path / "words.txt"
+    vocabulary.write_text("\n".join(WORDS) + "\n")
+    convert(golden / "tf1/uniform", tmp_path / "out", "--num-attention-heads", "2", "--vocab-file", vocabulary)
+    told = "the tokenizer has 8 tokens, the table 300 rows; those from 8 on are of no token"
+    assert told in capsys.readouterr().out
+    vocabulary.write_text("\n".join([*WORDS, *(f"w{number}" for number in range(292))]))
+    convert(golden / "tf1/uniform", tmp_path / "out2", "--num-attention-heads", "2", "--vocab-file", vocabulary)
+    assert "the tokenizer has" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("flags", "ids"), [((), [5]), (("--do-lower-case", "false"), [1])])
+def test_a_folder_without_settings_follows_the_flag_for_case(tmp_path, flags, ids):
+    model = ElectraDiscriminator(ElectraEncoder(TINY, name="any"))
+    randomize(model)
+    save_pretrained(model, None, tmp_path / "model")
+    (tmp_path / "model" / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    convert(tmp_path / "model", tmp_path / "out", *flags)
+    assert load_tokenizer(tmp_path / "out").encode(["A"]) == [ids]
+
+
 def test_sizes_are_read_from_the_weights_without_a_config(golden, tmp_path):
     expected, model = load_pretrained(golden / "hf/proj/generator").config, tmp_path / "model"
     model.mkdir()
