@@ -3,9 +3,12 @@
 import argparse
 import contextlib
 import importlib.util
+import logging
+import signal
 
 from electra_span.config import UserError
 from electra_span.server.limits import add_limit_flags, read_limits
+from electra_span.server.message_limit import limit_messages
 
 _NEEDED = ("fastapi", "uvicorn")
 
@@ -28,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> None:
-    """Serves the models until Ctrl-C.
+    """Serves the models until Ctrl-C or SIGTERM.
 
     Raises:
         UserError: a package is missing, a model cannot be loaded, or the address cannot be had.
@@ -49,6 +52,8 @@ def main(arguments: argparse.Namespace) -> None:
     app = make_app(models, models_needed(), limits, listening.allowed_hosts(arguments.host, bound))
     bound.listen(limits.max_connections)
     print(f"listening at {listening.url_of(bound)} (Ctrl-C ends it)", flush=True)
+    limit_messages(logging.getLogger("uvicorn.error"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # uvicorn raises the signal again that ended it
     with contextlib.suppress(KeyboardInterrupt):
         listening.make_server(app, limits).run(sockets=[bound])
     print("ended", flush=True)

@@ -106,7 +106,8 @@ def test_only_servers_of_this_machine_alone_ask_by_which_name_they_are_called():
         assert listening.url_of(bound) == f"http://{socket.gethostname()}:{bound.getsockname()[1]}/"
 
 
-def test_a_server_starts_answers_and_ends(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_starts_answers_and_ends(tmp_path, number):
     pytest.importorskip("fastapi", reason="needs the extra serve")
     from electra_span.pretrained import save_pretrained
     from tests.electra_span.inference.tiny_text_models import make_text_model
@@ -119,7 +120,7 @@ def test_a_server_starts_answers_and_ends(tmp_path):
             assert process.stdout.readline() == "loading tiny\n"
             address = re.match(r"listening at http://(127\.0\.0\.1:\d+)/", process.stdout.readline()).group(1)
             assert tokens_of("the cat sat", address) == ["the", "cat", "sat"]
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             assert process.stdout.read() == "ended\n"
             assert process.wait() == 0
         finally:
