@@ -125,7 +125,6 @@ def main(arguments: argparse.Namespace) -> None:
     """Learns a vocabulary, or adds special tokens to one, or shows what would be learned from."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # text needs no GPU
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    _check_places(arguments)
     if arguments.preview:
         _check_corpus(arguments, "--preview")
         training_options(arguments)
@@ -137,18 +136,10 @@ def main(arguments: argparse.Namespace) -> None:
         learn(arguments)
 
 
-def _check_places(arguments: argparse.Namespace) -> None:
-    if arguments.vocab_file is not None:
-        check_output_file("--vocab-file", arguments.vocab_file)
-    if arguments.output_dir is not None:
-        check_output_folder("--output-dir", arguments.output_dir)
-    if arguments.corpus_dir is not None or arguments.corpus_files:
-        check_distinct({**{str(file): file for file in files_of(arguments)}, "--vocab-file": arguments.vocab_file})
-
-
 def add_special_tokens(arguments: argparse.Namespace) -> None:
     """Writes a vocabulary with the special tokens that it lacks, and logs which these are."""
     _check_flags(arguments, "--add-special-tokens", needed=("output_dir",), useless=("corpus_dir", "vocab_file"))
+    check_output_folder("--output-dir", arguments.output_dir)
     from electra_span.tokenization import load_with_special_tokens
 
     source = arguments.add_special_tokens
@@ -168,6 +159,7 @@ def learn(arguments: argparse.Namespace) -> None:
     options = training_options(arguments)
     place = _check_place(arguments)
     files, settings = files_of(arguments), source_settings(arguments)
+    check_distinct({**{str(file): file for file in files}, "--vocab-file": arguments.vocab_file})
     lines = Lines(lambda: corpus_lines(files, settings, label="read"), getattr(arguments, "max_sentences", None))
     tokenizer = learn_tokenizer(
         lines,
@@ -207,6 +199,7 @@ def _check_place(arguments: argparse.Namespace) -> Path:
     """Returns where to write what is learned.
 
     Raises:
+        FileError: where nothing can be written there.
         OutputError: where no place is given, or two; or it is in the corpus, which it would become part of.
         OptionError: where a kind of tokenizer has no vocabulary file of one token a line.
     """
@@ -216,9 +209,8 @@ def _check_place(arguments: argparse.Namespace) -> Path:
         raise OutputError("learning needs --vocab-file or --output-dir, one of them")
     if vocab_file is not None and arguments.tokenizer_type != "wordpiece":
         raise OptionError(f"--tokenizer-type {arguments.tokenizer_type} has no --vocab-file; name an --output-dir")
-    if vocab_file is not None and vocab_file.is_dir():
-        raise OutputError(f"--vocab-file must be a file. Received: {vocab_file}, a folder")
     flag, place = ("--vocab-file", vocab_file) if folder is None else ("--output-dir", folder)
+    (check_output_file if folder is None else check_output_folder)(flag, place)
     if corpus_dir is not None and place.resolve().is_relative_to(corpus_dir.resolve()):
         raise OutputError(f"{flag} must not be in the corpus. Received: {place}, which is in {corpus_dir}")
     return place

@@ -111,7 +111,7 @@ def test_mistakes_are_one_line(files, tmp_path, flags, message):
 
 def test_a_folder_that_cannot_be_written_to_is_named(files):
     done = _run("--gold", files["gold"], "--predictions", files["a"], "--output", files["b"])
-    assert f"--output {files['b']}: cannot be written to" in error_line(done)
+    assert f"--output: {files['b']} is a file; a folder is needed" in error_line(done)
 
 
 def test_command_imports_no_tensorflow_and_nothing_slow():
