@@ -25,6 +25,15 @@ _BOUNDS = {
     "seed": (0, 2**63 - 1),
 }
 
+# The files that decide about ids, in the order in which they are read for a digest.
+_WORDPIECE_FILES = (
+    "vocab.txt",
+    "tokenizer_config.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
 
 class BuildError(UserError):
     """Settings that cannot be, an output that cannot be written, a worker that died."""
@@ -145,14 +154,25 @@ def source_of(settings: BuildSettings, files: Sequence[Path]) -> dict[str, Any]:
     }
 
 
+def _is_decided_by_config(path: Path) -> bool:
+    """Returns whether a tokenizer is as it was published here before its other files could change it."""
+    content = path.read_bytes() if path.is_file() else b""
+    return b'"tokenizer_class": "ElectraTokenizer"' in content and b'"tokenizer_type": "wordpiece"' in content
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    """Returns the files of a folder that a tokenizer depends on."""
+    names = list(_WORDPIECE_FILES)
+    if not (folder / "vocab.txt").is_file():
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    elif _is_decided_by_config(folder / "tokenizer_config.json"):
+        names = names[:2]
+    return [path for name in names if (path := folder / name).is_file()]
+
+
 def _vocabulary_sha256(vocab_file: Path) -> str:
-    paths = [vocab_file]
-    if vocab_file.is_dir():
-        names = ["vocab.txt", "tokenizer_config.json"]
-        if not (vocab_file / "vocab.txt").is_file():
-            names = sorted(path.name for path in vocab_file.iterdir() if not path.name.startswith("."))
-        paths = [path for name in names if (path := vocab_file / name).is_file()]
     try:
+        paths = _tokenizer_files(vocab_file) if vocab_file.is_dir() else [vocab_file]
         return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
     except OSError as error:
         raise BuildError(f"Cannot read the vocabulary {vocab_file}: {error.strerror}") from error

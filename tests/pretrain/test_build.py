@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import random
 import subprocess
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.tokenization import load_tokenizer
+from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
 from pretrain import build, spills
 from pretrain.build import BuildError, BuildSettings, build_dataset
 from pretrain.build_settings import source_of
@@ -204,6 +205,20 @@ def test_folder_of_any_tokenizer_is_known_by_what_it_holds(settings, tmp_path):
     before = source_of(known, [])["vocabulary_sha256"]
     files["merges.txt"].write_text("a b", encoding="utf-8")
     assert source_of(known, [])["vocabulary_sha256"] != before
+
+
+def test_folder_of_wordpiece_is_known_by_all_files_that_decide_about_ids(settings, tmp_path):
+    folder = tmp_path / "tokenizer"
+    WordPieceTokenizer(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")).save(folder)
+    known = dataclasses.replace(settings, vocab_file=folder)
+    for name in ("tokenizer.json", "special_tokens_map.json", "added_tokens.json"):
+        before = source_of(known, [])["vocabulary_sha256"]
+        (folder / name).write_text("{}", encoding="utf-8")
+        assert source_of(known, [])["vocabulary_sha256"] != before
+    config = '{"tokenizer_class": "ElectraTokenizer", "tokenizer_type": "wordpiece"}'  # as it was published before
+    (folder / "tokenizer_config.json").write_text(config, encoding="utf-8")
+    content = (folder / "vocab.txt").read_bytes() + b"\0" + config.encode()
+    assert source_of(known, [])["vocabulary_sha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_failure_while_files_get_their_names_takes_all_back(settings, monkeypatch):
