@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from electra_span.containers import check_plain_text
 from electra_span.files import check_delimiter, check_encoding, reason_of
 from finetune.reading import BadRowLimit, DataError, Example, RowTally, is_text
 
@@ -103,6 +104,7 @@ def _rows(path: pathlib.Path, settings: CsvSettings) -> Iterator[tuple[int, list
     Raises:
         DataError: where the file cannot be read, or a quotation mark is never closed.
     """
+    check_plain_text(path)
     delimiter = settings.delimiter or ("\t" if path.suffix == ".tsv" else ",")
     try:
         with open(path, encoding=settings.encoding, errors="surrogateescape", newline="") as file:

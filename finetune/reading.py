@@ -9,6 +9,7 @@ from typing import NamedTuple
 from absl import logging
 
 from electra_span.config import UserError
+from electra_span.containers import check_plain_text
 from electra_span.files import reason_of
 
 _MAX_NAMED = 5
@@ -145,6 +146,7 @@ def read_lines(file: str | os.PathLike[str], encoding: str = "utf-8-sig") -> Ite
     Raises:
         DataError: where the file cannot be read.
     """
+    check_plain_text(file)
     try:
         with open(file, encoding=encoding, errors="surrogateescape", newline="\n") as stream:
             for line in stream:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from electra_span.containers import HEAD_BYTES, container_of
 from pretrain.sources.archives import members
 from pretrain.sources.lines import Passage, read_lines, read_text_lines, text_passages
 from pretrain.sources.rows import json_array_texts, json_line_texts, row_passages
@@ -12,7 +13,6 @@ from pretrain.sources.settings import CorpusError, SourceSettings, Tally
 from pretrain.sources.streams import BLOCK_BYTES, Stream, as_utf8, inner_suffix, open_stream, packing_of, unpacked
 from pretrain.sources.tables import csv_texts, parquet_texts
 
-_HEAD_BYTES = 512
 _MAX_ARCHIVE_DEPTH = 3
 
 
@@ -138,7 +138,10 @@ def recognise(name: str, head: bytes) -> Kind:
 
 def _recognised(stream: Stream, settings: SourceSettings, *, in_archive: bool = False) -> tuple[Kind, Stream]:
     """Returns the kind of an unpacked source, and its bytes: UTF-8, where they are text."""
-    kind = recognise(stream.file_name, stream.peek(_HEAD_BYTES))
+    head = stream.peek(HEAD_BYTES)
+    kind = recognise(stream.file_name, head)
+    if kind not in (_PARQUET, TAR) and (container := container_of(head)) is not None:
+        raise CorpusError(f"{stream.name} is {container}, which is not read here; extract its text first")
     if settings.openwebtext and kind is not TAR:
         if not in_archive:
             raise CorpusError(f"{stream.name}: no tar archive, as each source must be with --openwebtext")
@@ -146,7 +149,7 @@ def _recognised(stream: Stream, settings: SourceSettings, *, in_archive: bool = 
     if kind.is_text and not settings.is_utf8:
         stream = as_utf8(stream, settings)
         if kind is not TEXT or not settings.openwebtext:
-            kind = recognise(stream.file_name, stream.peek(_HEAD_BYTES))
+            kind = recognise(stream.file_name, stream.peek(HEAD_BYTES))
     return kind, stream
 
 
@@ -159,7 +162,7 @@ def is_splittable(path: Path, settings: SourceSettings) -> bool:
     if settings.openwebtext or not settings.is_utf8:
         return False
     with open_stream(path) as stream:
-        return packing_of(stream) is None and recognise(stream.file_name, stream.peek(_HEAD_BYTES)).is_splittable
+        return packing_of(stream) is None and recognise(stream.file_name, stream.peek(HEAD_BYTES)).is_splittable
 
 
 def read_source(path: Path, tally: Tally, *, start: int, end: int, blanks_separate_docs: bool) -> Iterator[Passage]:

@@ -91,6 +91,15 @@ def _column(names: list[str], wanted: str, place: str) -> int:
     raise CorpusError(message + (f"; it looks like several: try --csv-delimiter {found[0]}" if found else ""))
 
 
+def _is_text(column_type: Any) -> bool:
+    """Returns whether an Arrow type is text in any of its forms, such as that of categories in pandas and polars."""
+    import pyarrow.types as types
+
+    if types.is_dictionary(column_type):
+        column_type = column_type.value_type
+    return types.is_string(column_type) or types.is_large_string(column_type) or types.is_string_view(column_type)
+
+
 def parquet_texts(path: Path, tally: Tally) -> Iterator[str | None]:
     """Yields the text of each row of a Parquet file, a part of a column in memory at a time.
 
@@ -107,10 +116,11 @@ def parquet_texts(path: Path, tally: Tally) -> Iterator[str | None]:
         with pyarrow.parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
             column_type = schema.field(_column(schema.names, name, str(path))).type
-            if column_type not in (pyarrow.string(), pyarrow.large_string()):
+            if not _is_text(column_type):
                 raise CorpusError(f"{path}: the column {name!r} must be one of strings. Received: {column_type}")
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=[name]):
-                for text in batch.column(0).to_pylist():
+                # `columns` also selects the field "b" of a struct "a" for a column "a.b".
+                for text in batch.column(batch.schema.get_field_index(name)).to_pylist():
                     tally.counts.num_rows += 1
                     yield None if text is None else text.replace("\r\n", "\n")
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:

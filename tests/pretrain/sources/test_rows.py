@@ -257,6 +257,27 @@ def test_real_tweets_with_quoted_lines_are_as_many_as_the_table_says(shared_data
     assert counts.num_documents + counts.rows_without_text == len(expected)
 
 
+@pytest.mark.parametrize("form", ["dictionary", "large_string", "string_view"])
+def test_a_parquet_column_of_text_may_be_of_any_arrow_type_of_text(tmp_path, form):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    texts = pyarrow.array(["one", "two", None, "one"])
+    column = texts.dictionary_encode() if form == "dictionary" else texts.cast(getattr(pyarrow, form)())
+    parquet.write_table(pyarrow.table({"text": column}), tmp_path / "a.parquet")
+    assert parquet.read_schema(tmp_path / "a.parquet").field("text").type == column.type
+    assert _read(tmp_path / "a.parquet")[0] == [["one"], ["two"], ["one"]]
+
+
+@pytest.mark.parametrize("is_struct_first", [True, False])
+def test_a_parquet_column_with_a_dot_in_its_name_is_not_a_field_of_a_struct(tmp_path, is_struct_first):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"doc": pyarrow.array([{"text": "in a struct"}]), "doc.text": pyarrow.array(["flat"])}
+    names = list(columns) if is_struct_first else list(columns)[::-1]
+    parquet.write_table(pyarrow.table({name: columns[name] for name in names}), tmp_path / "a.parquet")
+    assert _read(tmp_path / "a.parquet", col_name="doc.text")[0] == [["flat"]]
+
+
 def test_each_row_of_parquet_is_a_document(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -1,12 +1,14 @@
 import bz2
 import gzip
 import lzma
+import zipfile
 
 import pytest
 
 from electra_span.config import UserError
 from pretrain.sources import streams
-from pretrain.sources.settings import CorpusError, SourceSettings
+from pretrain.sources.kinds import read_source
+from pretrain.sources.settings import CorpusError, SourceSettings, Tally
 from pretrain.sources.streams import as_utf8, inner_suffix, open_stream, packing_of, unpacked
 
 CONTENT = b"".join(b"%d of some text\n" % number for number in range(5000))
@@ -150,3 +152,20 @@ def test_what_cannot_be_decoded_is_an_error_with_offset_or_one_bad_byte(
 def test_impossible_settings_are_errors_that_name_them(change, message):
     with pytest.raises(UserError, match=message):
         SourceSettings(**change)
+
+
+@pytest.mark.parametrize("on_bad_text", ["error", "replace", "skip"])
+@pytest.mark.parametrize("name", ["corpus.zip", "report.txt", "table.csv", "rows.jsonl"])
+def test_containers_are_named_by_what_they_are_whatever_becomes_of_bad_text(tmp_path, name, on_bad_text):
+    with zipfile.ZipFile(tmp_path / name, "w") as archive:
+        archive.writestr("a.txt", "some words\n" * 50)
+    with pytest.raises(CorpusError, match=rf"{name} is a zip archive, .* which is not read here"):
+        list(
+            read_source(
+                tmp_path / name,
+                Tally(SourceSettings(on_bad_text=on_bad_text)),
+                start=0,
+                end=(tmp_path / name).stat().st_size,
+                blanks_separate_docs=True,
+            )
+        )

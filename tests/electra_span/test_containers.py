@@ -1,0 +1,101 @@
+import bz2
+import gzip
+import io
+import lzma
+import pickle
+import sqlite3
+import tarfile
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from electra_span.config import UserError
+from electra_span.containers import HEAD_BYTES, check_plain_text, container_of
+
+WORDS = b"plain words\n" * 200
+
+
+def _zip() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("word/document.xml", WORDS)
+    return content.getvalue()
+
+
+def _tar() -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        member = tarfile.TarInfo("a.txt")
+        member.size = len(WORDS)
+        archive.addfile(member, io.BytesIO(WORDS))
+    return content.getvalue()
+
+
+def _npy() -> bytes:
+    content = io.BytesIO()
+    np.save(content, np.arange(5))
+    return content.getvalue()
+
+
+def _sqlite() -> bytes:
+    with sqlite3.connect(":memory:") as database:
+        database.execute("create table words (word text)")
+        return database.serialize()
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (_zip(), "a zip archive"),
+        (_tar(), "a tar archive"),
+        (_npy(), "a NumPy array"),
+        (_sqlite(), "an SQLite database"),
+        (gzip.compress(WORDS), "a gzip file"),
+        (bz2.compress(WORDS), "a bzip2 file"),
+        (lzma.compress(WORDS), "an xz file"),
+        (lzma.compress(WORDS, lzma.FORMAT_ALONE), "an LZMA file"),
+        (pickle.dumps(WORDS, protocol=2), "a Python pickle"),
+        (pickle.dumps(WORDS), "a Python pickle"),
+        (safetensors.numpy.save({"a": np.zeros(3)}), "a safetensors file"),
+        (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
+        (b"7z\xbc\xaf\x27\x1c\0\4", "a 7z archive"),
+        (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of Microsoft Office before 2007"),
+        (b"{\\rtf1\\ansi", "an RTF document"),
+        (b"\x89PNG\r\n\x1a\n", "a PNG image"),
+        (b"RIFF\x24\0\0\0WAVEfmt ", "a RIFF file"),
+    ],
+)
+def test_files_that_hold_no_plain_text_are_named_by_their_first_bytes(tmp_path, content, name):
+    found = container_of(content[:HEAD_BYTES])
+    assert found is not None
+    assert found.startswith(name)
+    (tmp_path / "vocab.txt").write_bytes(content)
+    with pytest.raises(UserError, match=rf"vocab\.txt is {name}.*, not a text file"):
+        check_plain_text(tmp_path / "vocab.txt")
+
+
+def test_arrow_files_and_streams_are_named():
+    pyarrow = pytest.importorskip("pyarrow")
+    ipc = pytest.importorskip("pyarrow.ipc")
+    table = pyarrow.table({"text": ["a"]})
+    for new, name in ((ipc.new_file, "an Arrow file"), (ipc.new_stream, "an Arrow stream")):
+        content = io.BytesIO()
+        with new(content, table.schema) as writer:
+            writer.write_table(table)
+        assert container_of(content.getvalue()[:HEAD_BYTES]).startswith(name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "PK", "RIFF is a word", "The ftyp box", "ID3 tags", "Rar! said he", "{\\rtfm", "BZh9", "]", "ÿØ"]
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252"])
+def test_text_is_not_taken_for_anything_else(text, encoding):
+    assert container_of((text + " and more words\n" * 40).encode(encoding)[:HEAD_BYTES]) is None
+
+
+def test_a_file_that_is_missing_is_left_to_its_reader(tmp_path):
+    check_plain_text(tmp_path / "nowhere")
+    check_plain_text(tmp_path)
