@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from electra_span.files import reason_of, without_controls
+from electra_span.files import reason_of, without_controls, write_text
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
 from electra_span.origin import Origin
 from electra_span.published_config import Architecture, PublishedModelError
@@ -58,12 +58,10 @@ def write_card(directory: pathlib.Path, card: ModelCard) -> bool:
         PublishedModelError: it cannot be written, for example because the disk is full.
     """
     file = directory / CARD_FILE
-    partial = file.with_name(f".{CARD_FILE}.partial")
     try:
         if file.exists() and MARK not in file.read_text(encoding="utf-8", errors="replace"):
             return False
-        partial.write_text(render(card), encoding="utf-8")
-        partial.replace(file)
+        write_text(file, render(card))
     except OSError as error:
         raise PublishedModelError(f"cannot write {file}: {reason_of(error)}") from error
     return True

@@ -1,7 +1,6 @@
 """The config.json of a published model: what it says of the model, and what it holds for transformers."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, UserError
 from electra_span.convert.names import Model, ModelClass
 from electra_span.encoder import ElectraEncoder
+from electra_span.files import JsonError, read_json_object
 from electra_span.head_config import HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.published_heads import TASK_ARCHITECTURES, architecture_of, head_settings, read_heads
@@ -92,11 +92,7 @@ def read_config(path: pathlib.Path) -> Architecture:
 def _read_json(path: pathlib.Path) -> dict[str, Any]:
     """Returns the object in a JSON file."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PublishedModelError(f"{path}: {error.strerror}; a published model has this file") from error
-    except ValueError as error:
-        raise PublishedModelError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(settings, dict):
-        raise PublishedModelError(f"{path}: must hold an object. Received: {type(settings).__name__}")
-    return settings
+        return read_json_object(path)
+    except JsonError as error:
+        remedy = "" if path.exists() else "; a published model has this file"
+        raise PublishedModelError(f"{error}{remedy}") from None

@@ -12,6 +12,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from electra_span.batches import PretrainingExamples
+from electra_span.files import reason_of
 from electra_span.tokenization import Tokenizer
 from pretrain.examples import PackedExamples
 from pretrain.manifest import MANIFEST_NAME, ManifestError, read_manifest
@@ -114,8 +115,8 @@ def write_records(path: Path, batches: Iterable[PackedExamples]) -> int:
                 for record in records:
                     writer.write(record)
                 num_records += len(records)
-    except tf.errors.OpError as error:
-        raise RecordError(f"Cannot write {path}: {error.message}") from error
+    except (OSError, tf.errors.OpError) as error:
+        raise RecordError(f"Cannot write {path}: {reason_of(error)}") from error
     return num_records
 
 

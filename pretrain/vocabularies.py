@@ -1,12 +1,13 @@
 """Vocabularies learned from the lines of a corpus, and how they are written: whole, and never over another one."""
 
-import os
-import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from electra_span.config import UserError
+from electra_span.files import whole_file, write_text
+from electra_span.folders import whole_folder
 
 if TYPE_CHECKING:
     from electra_span.tokenization import Tokenizer
@@ -112,12 +113,9 @@ def write_vocabulary(path: Path, vocabulary: Sequence[str], *, overwrite: bool) 
     Raises:
         OutputError: where another vocabulary is there and overwrite is false.
     """
-    content = "".join(f"{token}\n" for token in vocabulary).encode()
-    _check_difference(path, content, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    content = "".join(f"{token}\n" for token in vocabulary)
+    _check_difference(path, content.encode(), overwrite=overwrite)
+    write_text(path, content)
 
 
 def write_tokenizer(tokenizer: "Tokenizer", folder: Path, *, overwrite: bool) -> None:
@@ -126,20 +124,18 @@ def write_tokenizer(tokenizer: "Tokenizer", folder: Path, *, overwrite: bool) ->
     Raises:
         OutputError: where another file of one's name is there and overwrite is false.
     """
-    folder = folder.absolute()
-    unfinished = folder.with_name(folder.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    try:
-        tokenizer.save(unfinished)
-        if not folder.exists():
-            os.replace(unfinished, folder)
-            return
-        for file in unfinished.iterdir():
-            _check_difference(folder / file.name, file.read_bytes(), overwrite=overwrite)
-        for file in unfinished.iterdir():
-            os.replace(file, folder / file.name)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    if not folder.exists() or not any(folder.iterdir()):
+        with whole_folder(folder) as partial:
+            tokenizer.save(partial)
+        return
+    with tempfile.TemporaryDirectory() as made:
+        tokenizer.save(made)
+        contents = {file.name: file.read_bytes() for file in Path(made).iterdir()}
+    for name, content in contents.items():
+        _check_difference(folder / name, content, overwrite=overwrite)
+    for name, content in contents.items():
+        with whole_file(folder / name) as file:
+            file.write_bytes(content)
 
 
 def _check_difference(path: Path, content: bytes, *, overwrite: bool) -> None:

@@ -18,6 +18,7 @@ from absl.flags import argparse_flags
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.files import check_output_file, parse_json, read_json_object, write_text
 from electra_span.model_cost import matmul_flops_per_step
 from pretrain.recipes import SPAN_OBJECTIVES
 
@@ -75,13 +76,13 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Makes the runs that are missing, and prints the table of all."""
+    check_output_file("--results", arguments.results)
     finished = _read(arguments.results)
     for name, seed in [] if arguments.only_table else _in_order(arguments.runs):
         if not any((line["run"], line["seed"]) == (name, seed) for line in finished):
             line = _run(name, seed, arguments)
-            finished.append(line)
-            with arguments.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            finished = [*_read(arguments.results), line]  # read again: other processes may make other runs
+            write_text(arguments.results, "".join(json.dumps(each) + "\n" for each in finished))
     print("\n".join(table(finished)))
 
 
@@ -139,10 +140,10 @@ def _run(name: str, seed: int, arguments: argparse.Namespace) -> dict[str, Any]:
     _call([*command, "do_train=true"])
     seconds = time.monotonic() - started
     _call([*command, "do_train=false", "do_eval=true"])
-    results = json.loads(pathlib.Path(config.results_json).read_text(encoding="utf-8"))
+    results = read_json_object(config.results_json)
     model = pathlib.Path(config.model_dir) / ("discriminator" if config.has_discriminator else "generator")
     probe = _call([sys.executable, str(_REPOSITORY / "scripts" / "probe_encoder.py"), str(model), arguments.probe_dir])
-    accuracy = 100 * json.loads(probe.splitlines()[-1])["dev_accuracy"]
+    accuracy = 100 * parse_json(probe.splitlines()[-1], "probe_encoder.py")["dev_accuracy"]
     return {"run": name, "seed": seed, "train_seconds": seconds, **results, "probe_accuracy": accuracy}
 
 
@@ -173,10 +174,20 @@ def _call(command: list[str]) -> str:
 
 
 def _read(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the lines of a file of results; none where there is no file."""
+    """Returns the whole lines of a file of results, which a crash may have cut; none if the file is missing.
+
+    Raises:
+        UserError: a line is not a result.
+    """
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    results = []
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+        result = parse_json(line, f"{path}, line {number}", is_line=True)
+        if not isinstance(result, dict) or not {"run", "seed"} <= result.keys():
+            raise UserError(f"{path}, line {number}: must be an object with run and seed. Received: {result!r:.80}")
+        results.append(result)
+    return results
 
 
 if __name__ == "__main__":

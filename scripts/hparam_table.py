@@ -9,6 +9,7 @@ from absl.flags import argparse_flags
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.files import write_text
 from finetune.config import FinetuningConfig
 
 CONFIGS = {"pretraining": PretrainingConfig, "fine-tuning": FinetuningConfig}
@@ -42,7 +43,7 @@ def main(arguments: argparse.Namespace) -> None:
         raise UserError(f"{arguments.update} has no {begin} with {end} after it; write them where the table goes")
     for kind in kinds:
         text = with_table(text, kind)
-    arguments.update.write_text(text, encoding="utf-8")
+    write_text(arguments.update, text)
 
 
 def hparam_table(kind: str) -> str:

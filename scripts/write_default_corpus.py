@@ -6,9 +6,7 @@ of theirs runs. The same Python gives the same corpus, byte for byte.
 """
 
 import argparse
-import os
 import pathlib
-import shutil
 import sysconfig
 from collections.abc import Iterable, Iterator
 
@@ -18,6 +16,7 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from electra_span.config import UserError
 from electra_span.files import check_output_folder
+from electra_span.folders import whole_folder
 from pretrain.library_text import module_docstrings, paragraphs, sentences, topics
 
 _MIN_DOCUMENT_CHARACTERS = 200
@@ -63,13 +62,10 @@ def write_corpus(output_dir: pathlib.Path) -> dict[pathlib.Path, int]:
         "language_reference.txt": list(_documents(topics(library), seen)),
         "standard_library.txt": list(_documents((module.docstrings for module in module_docstrings(library)), seen)),
     }
-    unfinished = output_dir.with_name(output_dir.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    for name, documents in corpus.items():
-        text = "\n\n".join("\n".join(lines) for lines in documents) + "\n"
-        (unfinished / name).write_text(text, encoding="utf-8")
-    os.replace(unfinished, output_dir)
+    with whole_folder(output_dir) as partial:
+        for name, documents in corpus.items():
+            text = "\n\n".join("\n".join(lines) for lines in documents) + "\n"
+            (partial / name).write_text(text, encoding="utf-8")
     return {output_dir / name: len(documents) for name, documents in corpus.items()}
 
 

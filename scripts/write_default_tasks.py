@@ -9,9 +9,7 @@ the name that was there, found in the sentences around it; a fifth has none. The
 import argparse
 import csv
 import json
-import os
 import pathlib
-import shutil
 import sysconfig
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +20,7 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from electra_span.config import UserError
 from electra_span.files import check_output_folder
+from electra_span.folders import whole_folder
 from finetune.docstring_tasks import ClozeQuestion, Docstring, LabelledText, cloze_questions, package_texts
 from pretrain.library_text import module_docstrings, paragraphs, sentences
 
@@ -64,16 +63,14 @@ def write_tasks(output_dir: pathlib.Path, *, seed: int) -> dict[pathlib.Path, in
     if output_dir.exists():
         raise TasksError(f"{output_dir} is there already; remove it, or name another folder for the default tasks")
     docstrings = library_docstrings(pathlib.Path(sysconfig.get_path("stdlib")))
-    unfinished = output_dir.with_name(output_dir.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
     numbers: dict[pathlib.Path, int] = {}
-    for split, texts in package_texts(docstrings, seed=seed)._asdict().items():
-        _write_table(unfinished / "modules" / f"{split}.csv", texts)
-        numbers[output_dir / "modules" / f"{split}.csv"] = len(texts)
-    for split, questions in cloze_questions(docstrings, seed=seed)._asdict().items():
-        _write_questions(unfinished / "cloze" / f"{split}.json", questions)
-        numbers[output_dir / "cloze" / f"{split}.json"] = len(questions)
-    os.replace(unfinished, output_dir)
+    with whole_folder(output_dir) as partial:
+        for split, texts in package_texts(docstrings, seed=seed)._asdict().items():
+            _write_table(partial / "modules" / f"{split}.csv", texts)
+            numbers[output_dir / "modules" / f"{split}.csv"] = len(texts)
+        for split, questions in cloze_questions(docstrings, seed=seed)._asdict().items():
+            _write_questions(partial / "cloze" / f"{split}.json", questions)
+            numbers[output_dir / "cloze" / f"{split}.json"] = len(questions)
     return numbers
 
 

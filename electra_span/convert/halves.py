@@ -1,6 +1,5 @@
 """The models in a source: its halves, discriminator and generator, or the one model that it is."""
 
-import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from electra_span.convert.sizes import Located, check_variables, read_sizes
 from electra_span.convert.tf1 import ConversionError
 from electra_span.convert.weights import Weights
 from electra_span.encoder import ElectraEncoder
+from electra_span.files import JsonError, read_json_object
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.pretrained import make_model
 from electra_span.published_config import CONFIG_FILE, Architecture, read_config
@@ -209,9 +209,6 @@ def _is_known(name: str, weights: Weights) -> bool:
 def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
     """Returns the object in a config.json."""
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConversionError(f"{path}: is not JSON: {error}") from error
-    if not isinstance(settings, dict):
-        raise ConversionError(f"{path}: must hold an object. Received: {type(settings).__name__}")
-    return settings
+        return read_json_object(path)
+    except JsonError as error:
+        raise ConversionError(str(error)) from None

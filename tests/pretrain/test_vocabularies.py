@@ -1,5 +1,6 @@
 import pytest
 
+from electra_span.config import UserError
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
 from pretrain.vocabularies import Lines, OutputError, unknown_rate, write_tokenizer
 
@@ -28,7 +29,7 @@ def test_a_tokenizers_folder_is_there_when_it_is_whole(tmp_path, monkeypatch):
             super().save(folder, **settings)
             raise OSError("disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="made: disk full"):
         write_tokenizer(Failing(WORDS, True, None), tmp_path / "made", overwrite=False)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.chdir(tmp_path)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from electra_span.config import UserError
 from scripts import compare_objectives
 from scripts.compare_objectives import equal_steps, table
 
@@ -53,3 +54,17 @@ def test_a_run_that_is_recorded_is_not_made_again(tmp_path, monkeypatch, capsys)
     assert "| SpanElectra, GDES | 1 | 1 |" in capsys.readouterr().out
     compare_objectives.main(compare_objectives.make_parser().parse_args([*command, "--only-table"]))
     assert len(made) == 4
+
+
+def test_a_line_that_a_crash_cut_is_dropped_and_a_wrong_one_is_an_error_with_its_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare_objectives, "_run", lambda name, seed, arguments: {"run": name, "seed": seed})
+    results = tmp_path / "results.jsonl"
+    lines = [json.dumps({"run": "BERT", "seed": seed}) for seed in (1, 2)]
+    results.write_text("\n".join([*lines, '{"run": "BE']), encoding="utf-8")
+    command = ["--data-dir", "d", "--probe-dir", "p", "--results", str(results), "--runs", "BERT"]
+    compare_objectives.main(compare_objectives.make_parser().parse_args(command))
+    assert [json.loads(line)["seed"] for line in results.read_text().splitlines()] == [1, 2, 3]
+    for wrong in ('{"n": 1', "[" * 100_000, "9" * 5000, "[]"):
+        results.write_text(f"{lines[0]}\n{wrong}\n", encoding="utf-8")
+        with pytest.raises(UserError, match=r"results\.jsonl, line 2: "):
+            compare_objectives.main(compare_objectives.make_parser().parse_args(command))
