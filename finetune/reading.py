@@ -49,6 +49,7 @@ class RowTally:
         left_out: numbers of rows that could not be used, by what was wrong.
         kept: numbers of rows that were used although something was wrong.
         passed_over: numbers of rows that their file itself says are not to be used, which are not bad.
+        noted: numbers of places with something that is said, but is not bad.
         first_places: of the first rows counted for each of these reasons.
     """
 
@@ -67,6 +68,7 @@ class RowTally:
         self.left_out: collections.Counter[str] = collections.Counter()
         self.kept: collections.Counter[str] = collections.Counter()
         self.passed_over: collections.Counter[str] = collections.Counter()
+        self.noted: collections.Counter[str] = collections.Counter()
         self.first_places: collections.defaultdict[str, list[str]] = collections.defaultdict(list)
         self._limit = limit or BadRowLimit()
         self._may_leave_out = may_leave_out
@@ -104,16 +106,22 @@ class RowTally:
         self.passed_over[reason] += 1
         self._note_place(line_number, reason)
 
+    def note(self, line_number: int | str, reason: str) -> None:
+        """Counts something that is said about a place, but is not bad; see `leave_out`."""
+        self.noted[reason] += 1
+        self._note_place(line_number, reason)
+
     def summary(self) -> str:
         """Returns a line about the rows that were read."""
         counts = [f"{count} left out ({rule})" for rule, count in sorted(self.left_out.items())]
         counts += [f"{count} used although of {rule}" for rule, count in sorted(self.kept.items())]
         counts += [f"{count} passed over ({reason})" for reason, count in sorted(self.passed_over.items())]
+        counts += [f"{count} with a note ({reason})" for reason, count in sorted(self.noted.items())]
         return f"{self.file}: {self.num_rows} rows" + "".join(f", {count}" for count in counts)
 
     def report(self) -> None:
-        """Logs the summary where a row was bad or passed over."""
-        if self.num_bad or self.passed_over:
+        """Logs the summary where a row was bad or passed over, or something was noted."""
+        if self.num_bad or self.passed_over or self.noted:
             logging.warning("%s", self.summary())
 
     def _place(self, line_number: int | str) -> str:

@@ -1,4 +1,4 @@
-"""Writes a data set of questions (NewsQA, QuAC, MRQA) in the layout of SQuAD 2.0, every answer at its offset.
+"""Writes a data set of questions (NewsQA, QuAC, MRQA, tables) in the layout of SQuAD 2.0, every answer at its offset.
 
 Questions that cannot be converted are counted by what is wrong with them, and the first are named.
 """
@@ -16,6 +16,7 @@ _SOURCES = {
     "newsqa": "the tables of NewsQA (combined-newsqa-data-v1.csv, or the tokenized one)",
     "quac": "JSON of dialogues",
     "mrqa": "JSON lines of the MRQA shared task",
+    "squad": "JSON or JSON lines with SQuAD's fields, such as exports of annotation tools and tables of questions",
 }
 
 

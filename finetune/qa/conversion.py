@@ -61,6 +61,7 @@ class ConversionReport:
             "answers": self.num_answers,
             "not_converted": by_reason(self.tally.left_out + self.tally.passed_over),
             "converted_although": by_reason(self.tally.kept),
+            "noted": by_reason(self.tally.noted),
             "answer_texts_without_place": self.num_texts_without_place,
         }
 
@@ -94,9 +95,7 @@ def convert_to_squad(
     tally = RowTally(file, limit)
     report = ConversionReport(input=str(file), output=str(output), tally=tally)
     awaited = collections.Counter(
-        _digest(row.context)
-        for _, row in read_rows(file, file_format, history_turns)
-        if isinstance(row, QuestionRow) and isinstance(row.context, str)
+        _digest(row.context) for _, row in read_rows(file, file_format, history_turns) if isinstance(row, QuestionRow)
     )
     questions = iterate_questions(file, file_format, tally, for_training=True, history_turns=history_turns)
     paragraphs = _counted(_grouped(map(_with_trimmed_answers, questions), awaited), report)

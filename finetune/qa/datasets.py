@@ -8,7 +8,7 @@ from typing import NamedTuple
 from finetune.metrics import mrqa, squad
 from finetune.qa.decoding import DecodedQuestion
 from finetune.qa.examples import Question
-from finetune.qa.readers import ReadQuestions, read_questions
+from finetune.qa.readers import ReadQuestions, has_mrqa_lines, read_questions
 from finetune.reading import BadRowLimit, DataError
 
 
@@ -36,13 +36,18 @@ QA_DATASETS: Mapping[str, QaDataset] = {
 
 
 def dataset_of_folder(name: str, directory: str | os.PathLike[str]) -> QaDataset:
-    """Returns the data set of one's own files, by what they are called: .json of SQuAD, or .jsonl of MRQA."""
-    extensions = {".json": "squad", ".jsonl": "mrqa"}
-    for extension, file_format in extensions.items():
-        dataset = QaDataset(name, file_format, extension, has_impossible=file_format == "squad")
-        if any(file_of(dataset, split, directory).is_file() for split in ("train", "dev", "test")):
-            return dataset
-    raise DataError(f"{os.fspath(directory)}: there must be train and dev files, .json (SQuAD) or .jsonl (MRQA)")
+    """Returns the data set of one's own files: .json with SQuAD's fields, or .jsonl with those or MRQA's."""
+    for extension in (".json", ".jsonl"):
+        for split in ("train", "dev", "test"):
+            dataset = QaDataset(name, "squad", extension, has_impossible=True)
+            file = file_of(dataset, split, directory)
+            if file.is_file() and extension == ".jsonl" and has_mrqa_lines(file):
+                return QaDataset(name, "mrqa", extension, has_impossible=False)
+            if file.is_file():
+                return dataset
+    raise DataError(
+        f"{os.fspath(directory)}: there must be train and dev files, .json (SQuAD) or .jsonl (SQuAD or MRQA)"
+    )
 
 
 def read_split(

@@ -66,3 +66,21 @@ def locate_answer(context: str, text: str, start: int) -> Answer | None:
     pattern = r"\s+".join(map(re.escape, text.split()))
     found = re.search(pattern, context[first:last], re.IGNORECASE)
     return Answer(found.group(), first + found.start()) if found else None
+
+
+def unit_of_offset(context: str, text: str, start: int) -> str | None:
+    """Returns in which unit other than code points an offset is right; None if in code points, or in no unit.
+
+    Args:
+        context: the text.
+        text: the answer.
+        start: its offset as given.
+    """
+    if start < 0 or not text or context.isascii() or context.startswith(text, start):
+        return None
+    units = {"UTF-16 code units": ("utf-16-le", 2), "bytes of UTF-8": ("utf-8", 1)}
+    for unit, (encoding, size) in units.items():
+        encoded, answer = (value.encode(encoding, "surrogatepass") for value in (context, text))
+        if encoded.startswith(answer, start * size):
+            return unit
+    return None

@@ -1,81 +1,114 @@
-"""The layouts of files of questions, each turned into rows of one shape. Imports no TensorFlow."""
+"""The layouts of files of questions, each turned into rows of one shape. Imports no TensorFlow.
 
-import io
-import itertools
-import json
-from collections.abc import Callable, Iterator, Mapping
+What the types of a field mean is decided in `fields`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from electra_span.files import JsonError, MalformedJsonError, parse_json, shown
+from finetune.qa.fields import (
+    FieldError,
+    GivenAnswers,
+    answers_of,
+    boolean_of,
+    id_of,
+    list_of,
+    malformed_json,
+    text_of,
+    texts_of,
+)
+from finetune.qa.mrqa_answers import detected_answers
 from finetune.qa.newsqa import newsqa_rows
-from finetune.qa.question_rows import LayoutError, QuestionRow, Rows
+from finetune.qa.question_rows import LayoutError, Note, QuestionFile, QuestionRow, Rows
 
 CANNOT_ANSWER = "CANNOTANSWER"  # QuAC's answer to what the text does not answer, and its contexts' last word
+WITHOUT_TEXT = "an answer without text among others"
+
+_NOT_OF_FORMAT = "not of this format"
+_PARTS = ("paragraphs", "qas", "question")  # of an article, a paragraph, and a question in a row with its context
+
+Object = Mapping[str, Any]
 
 
-def _squad_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
-    """Yields the questions of SQuAD 1.1 and 2.0: one JSON object of articles, paragraphs and questions."""
-    del history_turns
-    for place, paragraph in _paragraphs(stream):
-        for place_of_question, qa in _items(paragraph, "qas", place):
-            yield _named(place_of_question, qa, "id"), _row_or_mistake(_squad_row, paragraph, qa)
+def _squad_rows(file: QuestionFile) -> Rows:
+    """Yields the questions of SQuAD 1.1 and 2.0, and of layouts with the same fields.
+
+    Articles, paragraphs or single questions with their contexts, in a list `data`, in a list alone, or one a line.
+    """
+    for place, item in _squad_items(file):
+        if isinstance(item, str):
+            yield place, item
+        elif isinstance(item, Mapping) and "question" in item and "qas" not in item and "paragraphs" not in item:
+            yield _named(place, item, "id"), _row_or_mistake(_squad_row, item, item)
+        else:
+            for place_of_paragraph, paragraph in _paragraphs_of(item, place):
+                if not isinstance(paragraph, Mapping):
+                    yield place_of_paragraph, paragraph
+                    continue
+                for place_of_question, qa in _items(paragraph, "qas", place_of_paragraph, "a paragraph"):
+                    yield _named(place_of_question, qa, "id"), _row_or_mistake(_squad_row, paragraph, qa)
 
 
-def _squad_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionRow:
-    """Returns a question of SQuAD; where nothing tells whether it is impossible, it is if its answers are none."""
-    answers = qa.get("answers", [])
+def _squad_row(paragraph: Object, qa: Object) -> QuestionRow:
+    """Returns a question of SQuAD; where nothing tells whether it is impossible, it is if no answer has text."""
+    answers = answers_of(qa.get("answers"))
+    says = boolean_of(qa.get("is_impossible"), "is_impossible")
+    is_impossible = answers.are_given and not answers.with_text if says is None else says
     return QuestionRow(
-        id=qa["id"],
-        text=qa["question"],
-        context=paragraph["context"],
-        answers=[(answer["text"], answer["answer_start"]) for answer in answers],
-        gold_texts=[answer["text"] for answer in answers],
-        is_impossible=bool(qa.get("is_impossible", "answers" in qa and not answers)),
+        id=id_of(qa.get("id")),
+        text=text_of(qa.get("question"), "question"),
+        context=text_of(paragraph.get("context"), "context"),
+        answers=[*answers.with_text],
+        gold_texts=[answer.text for answer in answers.with_text],
+        is_impossible=is_impossible,
+        notes=_notes(answers),
     )
 
 
-def _mrqa_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
+def _mrqa_rows(file: QuestionFile) -> Rows:
     """Yields the questions of MRQA: one JSON object of a context a line, which a header can precede."""
-    del history_turns
     is_first = True
-    for number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        place = f"line {number}"
-        try:
-            paragraph = json.loads(line.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            yield place, f"malformed JSON: {error}"
-            continue
-        is_header = is_first and isinstance(paragraph, dict) and "header" in paragraph
+    for place, paragraph in _lines(file.stream):
+        is_header = is_first and isinstance(paragraph, Mapping) and "header" in paragraph
         is_first = False
-        if not is_header:
-            for place_of_question, qa in _items(paragraph, "qas", place):
+        if isinstance(paragraph, Mapping) and "question" in paragraph and "qas" not in paragraph:
+            yield _named(place, paragraph, "qid"), _row_or_mistake(_mrqa_row, paragraph, paragraph)
+        elif isinstance(paragraph, Mapping) and not is_header:
+            for place_of_question, qa in _items(paragraph, "qas", place, "a paragraph"):
                 yield _named(place_of_question, qa, "qid"), _row_or_mistake(_mrqa_row, paragraph, qa)
+        elif not is_header:
+            yield place, paragraph if isinstance(paragraph, str) else _NOT_OF_FORMAT
 
 
-def _mrqa_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any]) -> QuestionRow:
-    """Returns a question of MRQA, with all places where an answer was detected; their last code point is inclusive."""
-    spans = [(answer["text"], start) for answer in qa.get("detected_answers", []) for start, _ in answer["char_spans"]]
+def _mrqa_row(paragraph: Object, qa: Object) -> QuestionRow:
+    """Returns a question of MRQA, with all places where an answer was detected."""
+    spans = detected_answers(qa.get("detected_answers"))
+    texts = qa.get("answers")
     return QuestionRow(
-        id=qa["qid"],
-        text=qa["question"],
-        context=paragraph["context"],
+        id=id_of(qa.get("qid")),
+        text=text_of(qa.get("question"), "question"),
+        context=text_of(paragraph.get("context"), "context"),
         answers=spans,
-        gold_texts=[*qa.get("answers", [])],
-        is_impossible=bool(qa.get("is_impossible", False)),
+        gold_texts=[text for text, _ in spans] if texts is None else texts_of(texts, "answers"),
+        is_impossible=bool(boolean_of(qa.get("is_impossible"), "is_impossible")),
     )
 
 
-def _quac_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
+def _quac_rows(file: QuestionFile) -> Rows:
     """Yields the questions of QuAC: SQuAD's layout, where a paragraph is a dialogue of turns."""
-    for place, paragraph in _paragraphs(stream):
-        turns = list(_items(paragraph, "qas", place))
-        for number, (place_of_question, qa) in enumerate(turns):
-            earlier = [turn for _, turn in turns[max(0, number - history_turns) : number]]
-            yield _named(place_of_question, qa, "id"), _row_or_mistake(_quac_row, paragraph, qa, earlier)
+    for place_of_item, item in _squad_items(file):
+        for place, paragraph in _paragraphs_of(item, place_of_item):
+            if not isinstance(paragraph, Mapping):
+                yield place, paragraph
+                continue
+            turns = list(_items(paragraph, "qas", place, "a paragraph"))
+            for number, (place_of_question, qa) in enumerate(turns):
+                earlier = [turn for _, turn in turns[max(0, number - file.history_turns) : number]]
+                yield _named(place_of_question, qa, "id"), _row_or_mistake(_quac_row, paragraph, qa, earlier)
 
 
-def _quac_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any], earlier: list[Mapping[str, Any]]) -> QuestionRow:
+def _quac_row(paragraph: Object, qa: Object, earlier: Sequence[Any]) -> QuestionRow:
     """Returns a question of QuAC, with the answers of all annotators who gave one.
 
     Args:
@@ -83,65 +116,145 @@ def _quac_row(paragraph: Mapping[str, Any], qa: Mapping[str, Any], earlier: list
         qa: its turn.
         earlier: turns whose questions and answers come before the question.
     """
-    history = [text for turn in earlier for text in (turn["question"], turn["orig_answer"]["text"])]
-    is_impossible = qa["orig_answer"]["text"] == CANNOT_ANSWER
-    answers = [qa["orig_answer"], *qa["answers"]]
-    given = [] if is_impossible else [answer for answer in answers if answer["text"] != CANNOT_ANSWER]
+    original = _original_answer(qa)
+    answers = answers_of([qa.get("orig_answer"), *list_of(qa.get("answers"), "answers")])
+    is_impossible = original.are_given and [answer.text for answer in original.with_text] in ([], [CANNOT_ANSWER])
+    given = [] if is_impossible else [answer for answer in answers.with_text if answer.text != CANNOT_ANSWER]
     return QuestionRow(
-        id=qa["id"],
-        text=" ".join([*history, qa["question"]]),
-        context=paragraph["context"].removesuffix(f" {CANNOT_ANSWER}"),
-        answers=[(answer["text"], answer["answer_start"]) for answer in given],
-        gold_texts=[answer["text"] for answer in given],
+        id=id_of(qa.get("id")),
+        text=" ".join([*_history(earlier), text_of(qa.get("question"), "question")]),
+        context=text_of(paragraph.get("context"), "context").removesuffix(f" {CANNOT_ANSWER}"),
+        answers=[*given],
+        gold_texts=[answer.text for answer in given],
         is_impossible=is_impossible,
     )
 
 
-def _paragraphs(stream: io.BufferedIOBase) -> Iterator[tuple[str, Any]]:
-    """Yields the place and the value of each paragraph of a file in SQuAD's layout.
+def _original_answer(qa: Object) -> GivenAnswers:
+    answer = qa.get("orig_answer")
+    return answers_of(None if answer is None else [answer], "orig_answer")
+
+
+def _history(turns: Sequence[Any]) -> Iterator[str]:
+    """Yields the questions and answers of turns; raises FieldError for one that is no turn."""
+    for turn in turns:
+        if not isinstance(turn, Mapping):
+            raise FieldError("a turn before it is not of this format")
+        yield text_of(turn.get("question"), "question")
+        yield from (answer.text for answer in _original_answer(turn).with_text)
+
+
+def _notes(answers: GivenAnswers) -> tuple[str, ...]:
+    return (WITHOUT_TEXT,) if answers.with_text and answers.num_without_text else ()
+
+
+def _squad_items(file: QuestionFile) -> Iterator[tuple[str, Any]]:
+    """Yields the place and the value of each item of a file; a string tells what is wrong with a line.
 
     Raises:
-        LayoutError: for a file that is no such JSON.
+        LayoutError: the file is JSON of another layout.
+        JsonError: it is not JSON.
     """
+    content = file.stream.read()
     try:
-        data = json.loads(stream.read().decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise LayoutError(f"malformed JSON: {error}") from error
-    articles = data.get("data") if isinstance(data, dict) else None
-    if not isinstance(articles, list):
-        raise LayoutError("must be a JSON object with a list of articles, 'data'")
-    yield from itertools.chain.from_iterable(
-        _items(article, "paragraphs", f"data[{number}]") for number, article in enumerate(articles)
+        value = parse_json(content, file.name)
+    except MalformedJsonError:
+        if not is_squad_line(next((line for line in content.split(b"\n") if line.strip()), b"")):
+            raise
+        yield from _lines(content.split(b"\n"))
+        return
+    if isinstance(value, Mapping) and not isinstance(value.get("data"), list) and any(name in value for name in _PARTS):
+        value = [value]
+    items, name = (value.get("data"), "data") if isinstance(value, Mapping) else (value, "")
+    if not isinstance(items, list):
+        raise LayoutError("must be a JSON object with a list of articles or questions, 'data', or such a list")
+    yield from (
+        (f"{name}[{number}]", _NOT_OF_FORMAT if isinstance(item, str) else item) for number, item in enumerate(items)
     )
 
 
-def _items(parent: Any, name: str, place: str) -> Iterator[tuple[str, Any]]:
-    """Yields the place and the value of each item of a list in a JSON object, the list's own place if it is none."""
-    items = parent.get(name) if isinstance(parent, dict) else None
-    if isinstance(items, list):
+def is_squad_line(line: bytes) -> bool:
+    """Returns whether a line is JSON of an article, a paragraph or a question with SQuAD's fields, not with MRQA's."""
+    try:
+        value = parse_json(line, "line")
+    except JsonError:
+        return False
+    questions = value.get("qas", [value]) if isinstance(value, Mapping) else None
+    first = questions[0] if isinstance(questions, list) and questions else None
+    return (
+        any(name in value for name in _PARTS) and not (isinstance(first, Mapping) and "qid" in first)
+        if first
+        else False
+    )
+
+
+def _lines(lines: Any) -> Iterator[tuple[str, Any]]:
+    """Yields the place and the value of each line that is not blank; a string tells what is wrong with it."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f"line {number}"
+        try:
+            value = parse_json(line.rstrip(), place)
+        except JsonError as error:
+            value = malformed_json(error, place)
+        else:
+            value = _NOT_OF_FORMAT if isinstance(value, str) else value
+        yield place, value
+
+
+def _paragraphs_of(item: Any, place: str) -> Iterator[tuple[str, Any]]:
+    """Yields the place and the object of each paragraph of an article, or of a paragraph alone; or what is wrong."""
+    if isinstance(item, Mapping) and "qas" in item and "paragraphs" not in item:
+        yield place, item
+        return
+    for place_of_paragraph, paragraph in _items(item, "paragraphs", place, "an article"):
+        is_row = isinstance(paragraph, Mapping | Note | str)
+        yield place_of_paragraph, paragraph if is_row else _NOT_OF_FORMAT
+
+
+def _items(parent: Any, name: str, place: str, kind: str) -> Iterator[tuple[str, Any]]:
+    """Yields the place and the value of each item of a list in a JSON object, or why there is none.
+
+    Args:
+        parent: the object.
+        name: of the list.
+        place: of the object in the file.
+        kind: what the object is, for the note that it has no such list.
+    """
+    if not isinstance(parent, Mapping):
+        yield place, parent if isinstance(parent, str) else _NOT_OF_FORMAT
+        return
+    items = parent.get(name)
+    if items is None:
+        yield f"{place}.{name}", Note(f"{kind} without {name}")
+    elif isinstance(items, list):
         for number, item in enumerate(items):
-            yield f"{place}.{name}[{number}]", item
+            yield f"{place}.{name}[{number}]", _NOT_OF_FORMAT if isinstance(item, str) else item
     else:
-        yield f"{place}.{name}", None
+        yield f"{place}.{name}", f"{name!r} must be a list"
 
 
 def _named(place: str, qa: Any, id_field: str) -> str:
     """Returns a question's place with its id, if it has one."""
-    return f"{place}, id {qa[id_field]!r}" if isinstance(qa, dict) and id_field in qa else place
+    value = qa.get(id_field) if isinstance(qa, Mapping) else None
+    return f"{place}, id {shown(repr(value), 80)}" if isinstance(value, str | int | float) else place
 
 
-def _row_or_mistake(row: Callable[..., QuestionRow], *values: Any) -> QuestionRow | str:
-    """Returns row(*values), or what is wrong with the values."""
+def _row_or_mistake(row: Callable[..., QuestionRow], paragraph: Object, qa: Any, *values: Any) -> Any:
+    """Returns the row of a question, or what is wrong with it."""
+    if isinstance(qa, Note | str):
+        return qa
+    if not isinstance(qa, Mapping):
+        return _NOT_OF_FORMAT
     try:
-        return row(*values)
-    except KeyError as error:
-        return f"{error} is missing"
-    except (TypeError, ValueError, AttributeError):
-        return "not of this format"
+        return row(paragraph, qa, *values)
+    except FieldError as error:
+        return str(error)
 
 
-# By name: what yields the rows of a file, with so many turns of history before a question.
-FILE_FORMATS: dict[str, Callable[[io.BufferedIOBase, int], Rows]] = {
+# By name: what yields the rows of a file.
+FILE_FORMATS: dict[str, Callable[[QuestionFile], Rows]] = {
     "squad": _squad_rows,
     "mrqa": _mrqa_rows,
     "quac": _quac_rows,

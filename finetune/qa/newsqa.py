@@ -11,14 +11,15 @@ import collections
 import csv
 import hashlib
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple, cast
 
+from electra_span.files import JsonError, parse_json, shown
 from finetune.csv_tables import UnclosedQuotationError, numbered_rows
 from finetune.qa.examples import Answer, trimmed
-from finetune.qa.question_rows import LayoutError, PassedOver, QuestionRow, Rows
+from finetune.qa.fields import malformed_json, whole_number
+from finetune.qa.question_rows import LayoutError, PassedOver, QuestionFile, QuestionRow, Rows
 from finetune.reading import is_text
 
 BAD_QUESTION = "a question that annotators called bad"
@@ -29,8 +30,9 @@ _TEXT_COLUMNS = ("story_id", "question", "story_text")
 # The tokenized variant may keep the ranges of characters too, which are of the story before it was tokenized.
 _RANGE_COLUMNS = ("answer_token_ranges", "answer_char_ranges")
 _BAD_VOTE = "bad_question"
-_NO_RANGES = ("", "none", _BAD_VOTE, "-1:-1")
-_RANGE = re.compile(r"(\d+):(\d+)", re.ASCII)
+_NOT_KNOWN = ("", "?", "nan", "none", "null")  # as tables write what nobody was asked
+_NO_RANGES = ("nan", "null", "", "none", _BAD_VOTE, "-1:-1")
+_RANGE = re.compile(r"(\d{1,18}):(\d{1,18})", re.ASCII)
 _WORD = re.compile(r"\S+")
 
 
@@ -45,11 +47,10 @@ class _Ranges(NamedTuple):
     reach_beyond: bool  # whether one ended beyond the story
 
 
-def newsqa_rows(stream: io.BufferedIOBase, history_turns: int) -> Rows:
+def newsqa_rows(file: QuestionFile) -> Rows:
     """Yields the questions of a table of NewsQA."""
-    del history_turns
     occurrences: collections.Counter[tuple[str, str]] = collections.Counter()
-    for number, row in _table(stream):
+    for number, row in _table(file.stream):
         place = f"line {number}"
         if isinstance(row, str):
             yield place, row
@@ -156,29 +157,34 @@ def _parsed(parts: list[str]) -> list[tuple[int, int]]:
             continue
         match = _RANGE.fullmatch(part)
         if match is None:
-            raise _Mistake(f"an answer range that is not START:END: {part!r}")
+            raise _Mistake(f"an answer range that is not START:END: {shown(repr(part), 80)}")
         spans.append((int(match[1]), int(match[2])))
     return spans
 
 
 def _votes(text: str) -> dict[str, int]:
     """Returns how many validators chose each range, none, or that the question is bad; nothing if there were none."""
-    if not text.strip():
+    if text.strip().lower() in _NOT_KNOWN:
         return {}
     try:
-        votes: Any = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _Mistake(f"validated_answers is malformed JSON: {error}") from error
-    if not isinstance(votes, dict) or not all(type(count) is int and count >= 0 for count in votes.values()):
-        raise _Mistake(f"validated_answers must be a JSON object of votes by range: {text}")
-    return votes
+        votes: Any = parse_json(text, "votes")
+    except JsonError as error:
+        raise _Mistake(f"validated_answers is {malformed_json(error, 'votes')}") from error
+    counts = {name: whole_number(count) for name, count in votes.items()} if isinstance(votes, dict) else {"": None}
+    known = {name: count for name, count in counts.items() if count is not None and count >= 0}
+    if len(known) < len(counts):
+        raise _Mistake(f"validated_answers must be a JSON object of votes by range: {shown(text, 80)}")
+    return known
 
 
 def _share_of_bad(text: str, votes: Mapping[str, int]) -> float:
     """Returns the share of those who called the question bad, as told or else of the votes."""
-    if text.strip() in ("", "?"):
+    if text.strip().lower() in _NOT_KNOWN:
         return votes.get(_BAD_VOTE, 0) / max(1, sum(votes.values()))
     try:
-        return float(text)
-    except ValueError as error:
-        raise _Mistake(f"is_question_bad must be a share, or '?' where nobody was asked: {text!r}") from error
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise _Mistake(f"is_question_bad must be a share, or '?' where nobody was asked: {shown(repr(text), 80)}")
+    return share

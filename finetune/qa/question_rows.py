@@ -1,23 +1,33 @@
 """What every layout of files of questions is turned into before it is checked. Imports no TensorFlow."""
 
+import io
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class LayoutError(ValueError):
     """A file that is not of its format at all."""
 
 
-class QuestionRow(NamedTuple):
-    """A question as its file has it: nothing is checked but that the fields are there."""
+class QuestionFile(NamedTuple):
+    """A file of questions that is being read."""
 
-    id: Any
-    text: Any
-    context: Any
-    answers: list[tuple[Any, Any]]  # texts, and the code points at which they are said to begin
-    gold_texts: list[Any]
+    stream: io.BufferedIOBase  # decompressed
+    name: str  # for errors
+    history_turns: int = 0  # how many questions and answers before it a question of QuAC begins with
+
+
+class QuestionRow(NamedTuple):
+    """A question as its file has it: nothing is checked but the types of its fields."""
+
+    id: str
+    text: str
+    context: str
+    answers: list[tuple[str, int | None]]  # texts, and the code points at which they are said to begin
+    gold_texts: list[str]
     is_impossible: bool
     oddities: tuple[str, ...] = ()  # what is wrong with it although it can be used
+    notes: tuple[str, ...] = ()  # what was left out of it, although nothing is wrong
 
 
 class PassedOver(NamedTuple):
@@ -26,5 +36,11 @@ class PassedOver(NamedTuple):
     reason: str
 
 
+class Note(NamedTuple):
+    """A part of a file without questions, in which nothing is wrong."""
+
+    reason: str
+
+
 # A place in the file, and the question there, or why there is none: a string tells what is wrong with it.
-Rows = Iterator[tuple[str, QuestionRow | PassedOver | str]]
+Rows = Iterator[tuple[str, QuestionRow | PassedOver | Note | str]]

@@ -10,12 +10,13 @@ import zlib
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
-from electra_span.files import reason_of
-from finetune.qa.examples import Answer, Question, locate_answer
-from finetune.qa.file_formats import FILE_FORMATS
-from finetune.qa.question_rows import LayoutError, PassedOver, QuestionRow, Rows
+from electra_span.files import JsonError, reason_of, shown
+from finetune.qa.examples import Answer, Question, locate_answer, unit_of_offset
+from finetune.qa.file_formats import FILE_FORMATS, is_squad_line
+from finetune.qa.question_rows import LayoutError, Note, PassedOver, QuestionFile, QuestionRow, Rows
 from finetune.reading import BadRowLimit, DataError, RowTally
 
+_NOT_THERE = "an answer that is not at its offset"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -83,6 +84,9 @@ def iterate_questions(
     """
     known: set[str] = set()
     for place, row in read_rows(file, file_format, history_turns):
+        if isinstance(row, Note):
+            tally.note(place, row.reason)
+            continue
         tally.num_rows += 1
         if isinstance(row, PassedOver):
             tally.pass_over(place, row.reason)
@@ -109,13 +113,26 @@ def read_rows(file: str | os.PathLike[str], file_format: str, history_turns: int
             "history_turns are for quac, whose questions follow each other, and at least 0. "
             f"Received: {history_turns} for {file_format!r}"
         )
+    name = shown(os.fspath(file))
     try:
         with _opened(file) as stream:
-            yield from FILE_FORMATS[file_format](stream, history_turns)
+            yield from FILE_FORMATS[file_format](QuestionFile(stream, name, history_turns))
     except LayoutError as error:
-        raise DataError(f"{os.fspath(file)}: {error}") from error
+        raise DataError(f"{name}: {error}") from error
+    except JsonError as error:
+        raise DataError(str(error)) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{os.fspath(file)}: cannot be read: {reason_of(error)}") from error
+        raise DataError(f"{name}: cannot be read: {reason_of(error)}") from error
+
+
+def has_mrqa_lines(file: str | os.PathLike[str]) -> bool:
+    """Returns whether the lines of a file have other fields than SQuAD's, by the first one; see `read_rows`."""
+    name = shown(os.fspath(file))
+    try:
+        with _opened(file) as stream:
+            return not is_squad_line(next((line for line in stream if line.strip()), b""))
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{name}: cannot be read: {reason_of(error)}") from error
 
 
 def no_question_error(file: str | os.PathLike[str], file_format: str) -> DataError:
@@ -143,39 +160,46 @@ def _question_of(
         tally.leave_out(place, mistake)
         return None
     gold_texts = tuple(dict.fromkeys(row.gold_texts))
-    located = [locate_answer(row.context, text, start) for text, start in row.answers]
-    answers = tuple(dict.fromkeys(answer for answer in located if answer is not None))
+    located = [_located(row.context, text, start) for text, start in row.answers]
+    answers = tuple(dict.fromkeys(answer for answer in located if isinstance(answer, Answer)))
     if not row.is_impossible and not answers and for_training:
-        tally.leave_out(place, "no answer is at its offset" if row.answers else "no answer")
+        rules = [rule for rule in located if isinstance(rule, str)]
+        tally.leave_out(place, rules[0].replace(_NOT_THERE, "no answer is at its offset") if rules else "no answer")
         return None
     for rule in _oddities(row, located, has_answers):
         tally.keep(place, rule)
+    for note in row.notes:
+        tally.note(place, note)
     return Question(row.id, row.text, row.context, answers, gold_texts, row.is_impossible)
 
 
 def _mistake_in(row: QuestionRow, known: Container[str]) -> str | None:
     """Returns why a row is no question, None where it is one."""
-    texts = [row.text, row.context, *row.gold_texts, *(text for text, _ in row.answers)]
-    if not isinstance(row.id, str) or not row.id:
+    if not row.id:
         return "the id is missing"
     if row.id in known:
         return "the id of another question"
-    if not all(isinstance(text, str) for text in texts):
-        return "question, context and answers must be text"
-    if not all(isinstance(start, int) for _, start in row.answers):
-        return "an answer's offset must be a whole number"
     if row.is_impossible and row.gold_texts:
         return "an answer to a question that is called impossible"
     return None
 
 
-def _oddities(row: QuestionRow, located: list[Answer | None], has_answers: bool) -> list[str]:
+def _located(context: str, text: str, start: int | None) -> Answer | str:
+    """Returns an answer where it is in a context, or why it is not found."""
+    if start is None:
+        return "an answer whose offset is no whole number"
+    unit = unit_of_offset(context, text, start)
+    if unit:
+        return f"an answer whose offset counts {unit}, not code points"
+    return locate_answer(context, text, start) or _NOT_THERE
+
+
+def _oddities(row: QuestionRow, located: list[Answer | str], has_answers: bool) -> list[str]:
     """Returns what is wrong with a question that is used all the same."""
     rules = {
         "no text of the question": not row.text.strip(),
         "no text of the context": not row.context.strip(),
         "no answer": has_answers and not row.is_impossible and not row.gold_texts,
-        "an answer without text": any(not text.strip() for text, _ in row.answers),
-        "an answer that is not at its offset": None in located,
     }
-    return [*row.oddities, *(rule for rule, is_so in rules.items() if is_so)]
+    wrong = dict.fromkeys(answer for answer in located if isinstance(answer, str))
+    return [*row.oddities, *(rule for rule, is_so in rules.items() if is_so), *wrong]

@@ -121,6 +121,7 @@ def test_the_report_counts_everything_and_names_the_first(table, output):
             BEYOND_STORY: {"count": 1, "first": ["line 8, story './contoso/stories/2e1d4.story'"]},
             "an answer range without text": {"count": 1, "first": ["line 8, story './contoso/stories/2e1d4.story'"]},
         },
+        "noted": {},
         "answer_texts_without_place": 0,
     }
     assert report.line().endswith(

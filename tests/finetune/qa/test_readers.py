@@ -112,33 +112,33 @@ def test_questions_without_their_answer_are_left_out_of_training_only(file, capl
 def test_bad_questions_are_counted_by_what_is_wrong(file):
     bad = [
         _qa(0),
-        {**_qa(1), "id": 7},
-        {**_qa(1), "question": None},
-        _qa(1, start="15"),
+        {**_qa(1), "id": True},
+        {**_qa(1), "id": ""},
+        {**_qa(1), "question": ["who?"]},
         _qa(1, is_impossible=True),
         {"id": "q1", "answers": []},
-        {**_qa(1), "answers": None},
+        {**_qa(1), "answers": "John"},
         "q1",
     ]
     tally = read_questions(_squad(file, _qa(0), *bad), "squad", for_training=False).tally
     assert tally.num_rows == 9
     assert tally.left_out == {
         "the id of another question": 1,
+        "the id must be text or a whole number": 1,
         "the id is missing": 1,
         "question, context and answers must be text": 1,
-        "an answer's offset must be a whole number": 1,
         "an answer to a question that is called impossible": 1,
         "'question' is missing": 1,
-        "not of this format": 2,
+        "'answers' must be a list": 1,
+        "not of this format": 1,
     }
 
 
 def test_empty_texts_are_counted_and_kept(file):
-    empty = _squad(file, {**_qa(0), "question": " "}, {**_qa(1), "answers": [{"text": "", "answer_start": 0}]})
+    empty = _squad(file, {**_qa(0), "question": " "})
     questions, tally = read_questions(empty, "squad", for_training=False)
-    assert len(questions) == 2
-    expected = {"no text of the question", "an answer without text", "an answer that is not at its offset"}
-    assert set(tally.kept) == expected
+    assert len(questions) == 1
+    assert set(tally.kept) == {"no text of the question"}
     blank = _squad(file, {**_qa(0), "answers": []}, context="\n")
     assert read_questions(blank, "squad", for_training=False).tally.kept == {"no text of the context": 1}
 
@@ -153,9 +153,10 @@ def test_too_many_bad_questions_stop(file):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"data": [\n{"paragraphs": ]}', r"file.json: malformed JSON: .*line 2 column 16"),
-        (b"\xff\xfe", "malformed JSON"),
-        (b"[]", "must be a JSON object with a list of articles"),
+        (b'{"data": [\n{"paragraphs": ]}', r"file.json: malformed JSON at line 2, column 16"),
+        (b"\xff\xfe", "file.json: not UTF-8 at byte 0"),
+        (b"[]", "no question can be used"),
+        (b"{}", "must be a JSON object with a list of articles"),
         (b'{"data": []}', "no question can be used; is it in the format squad"),
         (b'{"data": [{"paragraph": 1}]}', "no question can be used"),
         (b"\x1f\x8b broken", "cannot be read"),
@@ -206,8 +207,9 @@ def test_malformed_lines_of_mrqa_are_counted_with_their_number(file, caplog):
     _mrqa(file, _mrqa_line("m0"), '{"context": \n', _mrqa_line("m1"), {"context": "no questions"}, _mrqa_line("m0"))
     questions, tally = read_questions(file, "mrqa", for_training=True)
     assert [question.id for question in questions] == ["m0", "m1"]
-    assert tally.left_out == {"malformed JSON": 1, "not of this format": 1, "the id of another question": 1}
-    assert f"{file}: line 2: malformed JSON: Expecting value" in caplog.text
+    assert tally.left_out == {"malformed JSON": 1, "the id of another question": 1}
+    assert tally.noted == {"a paragraph without qas": 1}
+    assert f"{file}: line 2: malformed JSON: line 1, column 12: Expecting value" in caplog.text
     assert f"{file}: line 5.qas[0], id 'm0': the id of another question" in caplog.text
 
 
