@@ -134,7 +134,7 @@ def measure_checking(*, num_runs: int) -> dict[str, Any]:
                 seconds.setdefault(name, []).append(time.perf_counter() - start)
         gigabytes = file.stat().st_size / 1e9
     return {
-        "step": "check_records",
+        "name": "check_records",
         "size_and_ends_seconds_a_file": round(min(seconds["size_and_ends"]), 6),
         "lengths_seconds_a_gigabyte": round(min(seconds["lengths"]) / gigabytes, 3),
     }

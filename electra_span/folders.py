@@ -4,13 +4,14 @@ Standard library only.
 """
 
 import contextlib
+import errno
 import glob
 import os
 import pathlib
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from electra_span.config import UserError
@@ -28,9 +29,10 @@ Stamps = list[tuple[str, int, int, int]]
 
 @contextlib.contextmanager
 def whole_folder(path: Path) -> Iterator[pathlib.Path]:
-    """Yields a folder to write to, which gets its name at the end, and is removed after an error.
+    """Yields a folder to write to, whose content gets its place at the end, and is removed after an error.
 
-    Writers of the same folder wait for each other; the second one is refused.
+    A new folder appears when it is whole. One that is there, which may be a mount point, gets its files one after
+    another. Writers of the same folder wait for each other; the second one is refused.
 
     Args:
         path: of a folder that is new or empty.
@@ -39,22 +41,76 @@ def whole_folder(path: Path) -> Iterator[pathlib.Path]:
         FileError: the folder cannot be written, or another process has written it meanwhile.
     """
     target = pathlib.Path(os.path.realpath(path))
-    prefix = f".{target.name[:40]}."
-    with lock_file(target.with_name(f"{prefix}lock")):
-        for killed in target.parent.glob(f"{glob.escape(prefix)}*{UNFINISHED}"):
-            shutil.rmtree(killed, ignore_errors=True)
-        partial = target.with_name(f"{prefix}{uuid.uuid4().hex}{UNFINISHED}")
+    is_new = not target.exists()
+    place, prefix = (target.parent, f".{target.name[:40]}.") if is_new else (target, ".")
+    partial = place / f"{prefix}{uuid.uuid4().hex}{UNFINISHED}"
+    with lock_file(place / f"{prefix}{REPLACING_LOCK[1:]}"), _cleaned(partial, path):
+        _remove_killed(place, prefix)
+        partial.mkdir()
+        yield partial
+        sync_files(partial)
+        if is_new:
+            os.rename(partial, target)  # which is an error if another process has filled it
+            return
+        if not all(name.startswith(".") for name in os.listdir(target)):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        for name in sorted(os.listdir(partial)):
+            os.rename(partial / name, target / name)
+
+
+@contextlib.contextmanager
+def replaced_files(path: Path, old_names: Iterable[str], *, last: str) -> Iterator[pathlib.Path]:
+    """Yields a folder to write to, whose files replace some of another folder's at the end, but not after an error.
+
+    Writers of the same folder wait for each other. What killed ones left is removed. One of the files is the first to
+    be removed and the last to come back: at no moment does the folder hold a mixture that can be loaded.
+
+    Args:
+        path: of the folder whose files are replaced; created if necessary.
+        old_names: of files there that go even if nothing takes their place.
+        last: the name of that one file.
+
+    Raises:
+        OSError: the folder cannot be written; it may name a file in the folder that is yielded.
+    """
+    folder = pathlib.Path(path)
+    partial = folder / f".{uuid.uuid4().hex}{UNFINISHED}"
+    with lock_file(folder / REPLACING_LOCK):
+        _remove_killed(folder, ".")
         try:
             partial.mkdir()
             yield partial
             sync_files(partial)
-            os.rename(partial, target)  # of an existing folder only if it is empty
-        except OSError as error:
-            if error.filename is not None and not str(error.filename).startswith(str(partial)):
-                raise
-            raise FileError(f"cannot write {shown(str(path))}: {reason_of(error)}") from error
+            for name in (last, *old_names):
+                (folder / name).unlink(missing_ok=True)
+            for name in sorted(os.listdir(partial), key=lambda name: name == last):
+                os.replace(partial / name, folder / name)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _cleaned(partial: pathlib.Path, path: Path) -> Iterator[None]:
+    """Removes an unfinished folder at the end; its errors are those of the path that it stands for."""
+    try:
+        yield
+    except UserError as error:
+        if str(partial) not in str(error):
+            raise
+        raise FileError(str(error).replace(str(partial), shown(str(path)))) from error
+    except OSError as error:
+        if error.filename is not None and not str(error.filename).startswith(str(partial)):
+            raise
+        raise FileError(f"cannot write {shown(str(path))}: {reason_of(error)}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _remove_killed(place: pathlib.Path, prefix: str) -> None:
+    """Removes the unfinished folders that killed processes left; the lock is held."""
+    for killed in place.glob(f"{glob.escape(prefix)}*{UNFINISHED}"):
+        if killed.is_dir() and not killed.is_symlink():
+            shutil.rmtree(killed, ignore_errors=True)
 
 
 def sync_files(folder: pathlib.Path) -> None:

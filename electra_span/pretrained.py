@@ -7,9 +7,7 @@ not know, has a model type of its own there.
 import dataclasses
 import functools
 import json
-import os
 import pathlib
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +16,8 @@ from safetensors import SafetensorError
 from electra_span.config import EncoderConfig, checked_hparams
 from electra_span.convert.names import Model, relative_path
 from electra_span.encoder import ElectraEncoder
+from electra_span.files import FileError
+from electra_span.folders import read_unchanged, replaced_files
 from electra_span.head_config import HeadConfig
 from electra_span.models import TwoTowerGenerator, make_two_towers
 from electra_span.published_config import (
@@ -39,9 +39,10 @@ _TOKENIZER_FILES = (*_VOCABULARIES, "merges.txt", "tokenizer_config.json", *STAL
 def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | pathlib.Path) -> None:
     """Writes a model in its published form.
 
-    A model that the folder holds is replaced once the new one is whole; files of other names stay. Tables of embeddings
-    that are trained as differences from others are written whole. Compositional embeddings of words are written as
-    their two tables, which `load_pretrained` reads, and as the full one, which transformers reads.
+    A model that the folder holds is replaced once the new one is whole, at no moment with a mixture in the folder that
+    can be loaded; files of other names stay. Processes that write the same folder wait for each other. Tables of
+    embeddings that are trained as differences from others are written whole. Compositional embeddings of words are
+    written as their two tables, which `load_pretrained` reads, and as the full one, which transformers reads.
 
     Args:
         model: an ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator or ElectraTaskModel.
@@ -52,14 +53,11 @@ def save_pretrained(model: Model, tokenizer: Tokenizer | None, directory: str | 
         PublishedModelError: the folder cannot be written, for example because the disk is full.
     """
     directory = pathlib.Path(directory)
-    partial = directory / ".partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    old_names = (WEIGHTS_FILE, *_TOKENIZER_FILES)
     try:
-        partial.mkdir(parents=True)
-        _write(model, tokenizer, partial)
-        _replace(directory, partial)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
+        with replaced_files(directory, old_names, last=CONFIG_FILE) as partial:
+            _write(model, tokenizer, partial)
+    except (OSError, FileError, SafetensorError) as error:
         raise PublishedModelError(f"cannot write a model to {directory}: {error}") from error
 
 
@@ -76,8 +74,12 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
 
     Raises:
         PublishedModelError: names the file and what is missing in it or wrong.
+        FileError: other processes replace the folder's files again and again.
     """
-    directory = pathlib.Path(directory)
+    return read_unchanged(directory, lambda: _load_pretrained(pathlib.Path(directory), dtype))
+
+
+def _load_pretrained(directory: pathlib.Path, dtype: str) -> Model:
     architecture = read_config(directory / CONFIG_FILE)
     if issubclass(architecture.model_class, ElectraEncoder):
         raise PublishedModelError(f"{directory}: is an encoder without a head. Make it one with load_task_model")
@@ -109,11 +111,23 @@ def load_task_model(
     Raises:
         PublishedModelError: names the file and what is missing in it or wrong.
         HparamError: for heads or dropout rates that cannot be.
+        FileError: other processes replace the folder's files again and again.
     """
-    directory = pathlib.Path(directory)
+    directory, dropouts = pathlib.Path(directory), dropouts or {}
+    load = functools.partial(_load_task_model, directory, heads, build_encoder, dropouts, random_weights)
+    return read_unchanged(directory, load)
+
+
+def _load_task_model(
+    directory: pathlib.Path,
+    heads: Sequence[HeadConfig] | None,
+    build_encoder: Callable[..., ElectraEncoder],
+    dropouts: Mapping[str, Any],
+    random_weights: bool,
+) -> ElectraTaskModel:
     architecture = read_config(directory / CONFIG_FILE)
     _check_source(directory, architecture, heads)
-    config = dataclasses.replace(architecture.config, **checked_hparams(EncoderConfig, dropouts or {}))
+    config = dataclasses.replace(architecture.config, **checked_hparams(EncoderConfig, dropouts))
     wanted = architecture if heads is None else Architecture(ElectraEncoder, config)
     tensors = {} if random_weights else read_tensors(directory / WEIGHTS_FILE, wanted)
     encoder = build_encoder(config, name="electra")
@@ -163,18 +177,6 @@ def _write(model: Model, tokenizer: Tokenizer | None, directory: pathlib.Path) -
     (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
     if tokenizer is not None:
         tokenizer.save(directory, model_max_length=model.config.max_position_embeddings)
-
-
-def _replace(directory: pathlib.Path, partial: pathlib.Path) -> None:
-    """Moves a published model's files from partial to directory, in place of those of the model that was there.
-
-    config.json goes first and comes last: at no moment does the folder hold a mixture that can be loaded.
-    """
-    for name in (CONFIG_FILE, WEIGHTS_FILE, *_TOKENIZER_FILES):
-        (directory / name).unlink(missing_ok=True)
-    for file in sorted(partial.iterdir(), key=lambda file: file.name == CONFIG_FILE):
-        os.replace(file, directory / file.name)
-    partial.rmdir()
 
 
 def read_tokenizer(directory: pathlib.Path, config: EncoderConfig, *, do_lower_case: bool = True) -> Tokenizer | None:

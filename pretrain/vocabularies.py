@@ -1,13 +1,12 @@
 """Vocabularies learned from the lines of a corpus, and how they are written: whole, and never over another one."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from electra_span.config import UserError
-from electra_span.files import whole_file, write_text
-from electra_span.folders import whole_folder
+from electra_span.files import write_text
+from electra_span.folders import replaced_files, whole_folder
 
 if TYPE_CHECKING:
     from electra_span.tokenization import Tokenizer
@@ -128,14 +127,10 @@ def write_tokenizer(tokenizer: "Tokenizer", folder: Path, *, overwrite: bool) ->
         with whole_folder(folder) as partial:
             tokenizer.save(partial)
         return
-    with tempfile.TemporaryDirectory() as made:
-        tokenizer.save(made)
-        contents = {file.name: file.read_bytes() for file in Path(made).iterdir()}
-    for name, content in contents.items():
-        _check_difference(folder / name, content, overwrite=overwrite)
-    for name, content in contents.items():
-        with whole_file(folder / name) as file:
-            file.write_bytes(content)
+    with replaced_files(folder, (), last="tokenizer_config.json") as partial:
+        tokenizer.save(partial)
+        for file in partial.iterdir():
+            _check_difference(folder / file.name, file.read_bytes(), overwrite=overwrite)
 
 
 def _check_difference(path: Path, content: bytes, *, overwrite: bool) -> None:

@@ -14,6 +14,7 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from electra_span.config import UserError
 from electra_span.files import check_output_folder, without_controls
+from electra_span.folders import whole_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,14 +63,14 @@ def main(arguments: argparse.Namespace) -> None:
     from electra_span.convert.sources import opened
 
     try:
-        with opened(arguments.source, arguments.target) as source_path:
-            convert(arguments, source_path)
+        with opened(arguments.source, arguments.target) as source_path, whole_folder(arguments.target) as folder:
+            convert(arguments, source_path, folder)
     except UserError as error:  # which may quote names from files of others
         raise UserError(without_controls(str(error).replace("\n", " "))) from error
 
 
-def convert(arguments: argparse.Namespace, source_path: pathlib.Path) -> None:
-    """Converts the source at a path, which is no zip; prints what `main` does."""
+def convert(arguments: argparse.Namespace, source_path: pathlib.Path, folder: pathlib.Path) -> None:
+    """Converts the source at a path, which is no zip, into a folder; prints what `main` does."""
     from electra_span.convert.sources import read_source
 
     heads = {
@@ -92,23 +93,29 @@ def convert(arguments: argparse.Namespace, source_path: pathlib.Path) -> None:
             )
     if arguments.to == "tf1":
         tokenizer = next((each for each in tokenizers if each is not None), None)
-        _convert_to_tf1(source.halves, tokenizer, arguments.target)
+        _convert_to_tf1(source.halves, tokenizer, folder, arguments.target)
     else:
         for half, tokenizer in zip(source.halves, tokenizers, strict=True):
-            is_alone = len(source.halves) == 1
-            _convert_to_published(half, tokenizer, arguments.target / ("" if is_alone else half.part))
+            name = half.part if len(source.halves) > 1 else ""
+            _convert_to_published(half, tokenizer, folder / name, arguments.target / name)
 
 
-def _convert_to_published(half: "Half", tokenizer: "Tokenizer | None", folder: pathlib.Path) -> None:
+def _convert_to_published(
+    half: "Half", tokenizer: "Tokenizer | None", folder: pathlib.Path, target: pathlib.Path
+) -> None:
+    """Writes a model to a folder, which becomes another one, and compares what it holds with the source."""
     from electra_span.convert.comparison import logits_of
     from electra_span.convert.halves import build
     from electra_span.pretrained import load_pretrained, save_pretrained
 
     save_pretrained(build(half), tokenizer, folder)
-    _compare(half.part, folder, logits_of(load_pretrained(folder)), _logits_of_source(half))
+    _compare(half.part, target, logits_of(load_pretrained(folder)), _logits_of_source(half))
 
 
-def _convert_to_tf1(halves: "Sequence[Half]", tokenizer: "Tokenizer | None", folder: pathlib.Path) -> None:
+def _convert_to_tf1(
+    halves: "Sequence[Half]", tokenizer: "Tokenizer | None", folder: pathlib.Path, target: pathlib.Path
+) -> None:
+    """Writes models to a folder, which becomes another one, and compares what it holds with the source."""
     from electra_span.convert.comparison import logits_of
     from electra_span.convert.halves import build
     from electra_span.convert.tf1 import load_tf1_weights
@@ -120,7 +127,7 @@ def _convert_to_tf1(halves: "Sequence[Half]", tokenizer: "Tokenizer | None", fol
     for half in halves:
         written = make_model(half.architecture, "float32")
         load_tf1_weights(written, prefix)
-        _compare(half.part, prefix, logits_of(written), _logits_of_source(half))
+        _compare(half.part, target / prefix.name, logits_of(written), _logits_of_source(half))
 
 
 def _logits_of_source(half: "Half") -> "list[np.ndarray]":
@@ -147,7 +154,9 @@ def _compare(part: str, path: pathlib.Path, written: "list[np.ndarray]", source:
 
     difference = largest_difference(written, source)
     if difference > _LARGEST_DIFFERENCE:
-        raise UserError(f"{path}: its {part}'s logits differ from the source's by {difference:.3g}; do not use it")
+        raise UserError(
+            f"{path}: the {part}'s logits differ from the source's by {difference:.3g}; nothing was written"
+        )
     print(f"wrote {path}: the {part}'s logits differ from the source's by at most {difference:.3g}")
 
 

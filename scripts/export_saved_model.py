@@ -14,6 +14,7 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from electra_span.config import UserError
 from electra_span.files import check_output_folder
+from electra_span.folders import whole_folder
 from electra_span.inference.requests import MOST_ANSWERS, OWN_THRESHOLD
 
 _LARGEST_DIFFERENCE = 1e-4  # of numbers; equal graphs mostly give 0
@@ -58,16 +59,17 @@ def main(arguments: argparse.Namespace) -> None:
     from electra_span.pretrained import load_pretrained
 
     model = load_pretrained(arguments.model)
-    written = write_saved_model(
-        model,
-        target,
-        num_answers=arguments.num_answers,
-        no_answer_threshold=arguments.no_answer_threshold,
-        num_candidates=arguments.num_candidates,
-    )
-    difference = _largest_difference(written, target, model.tokenizer.special_tokens.mask)
-    if not difference <= _LARGEST_DIFFERENCE:
-        raise UserError(f"{target}: what it says differs from the model by {difference:.3g}; do not use it")
+    with whole_folder(target) as partial:
+        written = write_saved_model(
+            model,
+            partial,
+            num_answers=arguments.num_answers,
+            no_answer_threshold=arguments.no_answer_threshold,
+            num_candidates=arguments.num_candidates,
+        )
+        difference = _largest_difference(written, partial, model.tokenizer.special_tokens.mask)
+        if not difference <= _LARGEST_DIFFERENCE:
+            raise UserError(f"{target}: differs from the model by {difference:.3g}. Nothing was written")
     for name, function in written.items():
         inputs = function.structured_input_signature[1]
         print(f"{name}({', '.join(inputs)}) -> {', '.join(sorted(function.structured_outputs))}")

@@ -6,10 +6,20 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from electra_span.config import UserError
 from electra_span.convert.archives import unpacked
-from electra_span.convert.halves import PARTS, Half, Unused, hugging_face_half, tf1_halves, unused_tensors
+from electra_span.convert.halves import (
+    CONFIG_OF_PART,
+    PARTS,
+    Half,
+    Unused,
+    hugging_face_half,
+    tf1_halves,
+    unused_tensors,
+)
 from electra_span.convert.tf1 import ConversionError
 from electra_span.convert.weights import PICKLE_FILE, SHARD_INDEX, open_hugging_face, open_tf1
+from electra_span.folders import Stamps, changed, stamps_of
 from electra_span.published_config import CONFIG_FILE
 from electra_span.published_weights import WEIGHTS_FILE
 
@@ -35,7 +45,9 @@ class Source(NamedTuple):
 
 @contextlib.contextmanager
 def opened(path: pathlib.Path, beside: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the path of a source, that of its files where it is a zip, which are removed afterwards.
+    """Yields the path of a source, all of whose reading must be done inside.
+
+    Of a zip it is that of its files, which are removed afterwards.
 
     Args:
         path: as for `read_source`, or a zip of any of that.
@@ -43,12 +55,26 @@ def opened(path: pathlib.Path, beside: pathlib.Path) -> Iterator[pathlib.Path]:
 
     Raises:
         ConversionError: it is a zip that cannot be unpacked, or holds what no such zip has a reason to.
+        FileError: another process replaced the files of a folder meanwhile.
     """
     if path.is_file() and (path.suffix == ".zip" or zipfile.is_zipfile(path)):
         with unpacked(path, beside) as folder:
             yield folder
-    else:
+        return
+    before = _stamps_of(path)
+    try:
         yield path
+    except UserError as error:
+        if _stamps_of(path) != before:
+            raise changed(path) from error
+        raise
+    if _stamps_of(path) != before:
+        raise changed(path)
+
+
+def _stamps_of(path: pathlib.Path) -> list[Stamps]:
+    """Returns what changes when the models in a folder are replaced."""
+    return [stamps_of(folder) for folder in (path, *(path / part for part in CONFIG_OF_PART))]
 
 
 def read_source(path: pathlib.Path, num_attention_heads: Mapping[str, int | None]) -> Source:
@@ -66,7 +92,7 @@ def read_source(path: pathlib.Path, num_attention_heads: Mapping[str, int | None
     for _ in range(_DEEPEST):
         if _recognise(path) is not None:
             break
-        folders = [each for each in path.iterdir() if each.is_dir() and each.name != _MAC]
+        folders = [each for each in path.iterdir() if each.is_dir() and each.name != _MAC and each.name[0] != "."]
         if len(folders) != 1:
             break
         path = folders[0]  # as zips have it

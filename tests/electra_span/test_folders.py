@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from electra_span.config import UserError
-from electra_span.files import FileError, lock_file
-from electra_span.folders import REPLACING_LOCK, read_unchanged, whole_folder
+from electra_span.files import FileError, is_locked, lock_file
+from electra_span.folders import REPLACING_LOCK, read_unchanged, replaced_files, whole_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -59,6 +59,37 @@ def test_what_a_killed_writer_of_a_folder_left_is_removed_by_the_next_one(tmp_pa
     with whole_folder(tmp_path / "n*w") as partial:
         (partial / "b").touch()
     assert _names(tmp_path) == ["n*w", "n*w/b"]
+
+
+def test_an_empty_folder_gets_its_files_though_it_cannot_be_renamed(tmp_path, monkeypatch):
+    (tmp_path / "mounted").mkdir()
+    before = (tmp_path / "mounted").stat().st_ino
+    with whole_folder(tmp_path / "mounted") as partial:
+        (partial / "b").touch()
+        assert partial.parent == tmp_path / "mounted"
+    assert _names(tmp_path) == ["mounted", "mounted/b"]
+    assert (tmp_path / "mounted").stat().st_ino == before
+
+
+def test_an_error_in_an_unfinished_folder_names_the_folder_to_be(tmp_path):
+    def write_and_fail():
+        with whole_folder(tmp_path / "new") as partial:
+            raise UserError(f"cannot write {partial}/a")
+
+    with pytest.raises(UserError, match=f"cannot write {tmp_path}/new/a"):
+        write_and_fail()
+
+
+def test_files_are_replaced_with_one_that_goes_first_and_comes_last(tmp_path):
+    for name in ("a", "b", "config", "other"):
+        (tmp_path / name).write_text("old")
+    (tmp_path / ".0a.unfinished").mkdir()
+    with replaced_files(tmp_path, ("a", "b"), last="config") as partial:
+        assert (tmp_path / "config").read_text() == "old"
+        assert is_locked(tmp_path / REPLACING_LOCK)
+        for name in ("b", "config"):
+            (partial / name).write_text("new")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"b": "new", "config": "new", "other": "old"}
 
 
 def _replace(folder, number):

@@ -1,5 +1,7 @@
 """Published models: recorded outputs of transformers, saving and loading, and folders that are not in order."""
 
+import concurrent.futures
+import dataclasses
 import json
 
 import keras
@@ -7,14 +9,17 @@ import numpy as np
 import pytest
 
 import electra_span
+from electra_span import pretrained
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, UserError
 from electra_span.encoder import ElectraEncoder
+from electra_span.head_config import HeadConfig
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
-from electra_span.pretrained import PublishedModelError, load_pretrained, save_pretrained
+from electra_span.pretrained import PublishedModelError, load_pretrained, load_task_model, save_pretrained
 from electra_span.tokenization import WordPieceTokenizer
 from tests.tiny_models import TINY, VOCABULARY, randomize
 
 KINDS = {"discriminator": ElectraDiscriminator, "generator": ElectraGenerator}
+HEAD = HeadConfig(task="a", kind="regression")
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
 
 
@@ -189,14 +194,61 @@ def test_logits_are_float32_of_the_documented_shapes_under_any_precision(tmp_pat
 
 
 def test_saving_replaces_the_older_model_and_nothing_else(tokenizer, tmp_path):
-    (tmp_path / ".partial").mkdir()
-    (tmp_path / ".partial" / "left_by_a_killed_run").touch()
+    (tmp_path / ".0a.unfinished").mkdir()
+    (tmp_path / ".0a.unfinished" / "left_by_a_killed_run").touch()
     (tmp_path / "notes.txt").write_text("mine")
     save_pretrained(_tiny("discriminator"), tokenizer, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted((*FILES, "notes.txt"))
     save_pretrained(_tiny("generator"), None, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]
     assert isinstance(load_pretrained(tmp_path), ElectraGenerator)
+
+
+def _with_rate(rate, number):
+    """Returns a model whose config, weights and vocabulary tell that they belong together."""
+    model = ElectraDiscriminator(ElectraEncoder(dataclasses.replace(TINY, hidden_dropout_prob=rate), name="electra"))
+    for variable in model.variables:
+        variable.assign(np.full(variable.shape, rate))
+    words = [f"model{number}" if word == VOCABULARY[-1] else word for word in VOCABULARY]
+    return model, WordPieceTokenizer(words, do_lower_case=False)
+
+
+def _of_one_writing(model):
+    """Returns which model a loaded one is; 0 where it is a mixture."""
+    rate = model.config.hidden_dropout_prob
+    number = round(rate * 10)
+    is_whole = all(np.allclose(variable.numpy(), rate) for variable in model.variables)
+    return number if is_whole and model.tokenizer.vocabulary[-1] == f"model{number}" else 0
+
+
+@pytest.mark.parametrize("moment", ["read_config", "read_tensors", "read_tokenizer"])
+@pytest.mark.parametrize("load", [load_pretrained, lambda folder: load_task_model(folder, [HEAD])])
+def test_a_model_that_is_replaced_while_it_is_read_is_read_whole(moment, load, tmp_path, monkeypatch):
+    save_pretrained(*_with_rate(0.1, 1), tmp_path)
+    newer = _with_rate(0.2, 2)
+    read, replaced = getattr(pretrained, moment), []
+
+    def read_late(*arguments):
+        result = read(*arguments)
+        if not replaced:
+            replaced.append(save_pretrained(*newer, tmp_path))
+        return result
+
+    monkeypatch.setattr(pretrained, moment, read_late)
+    loaded = load(tmp_path)
+    assert loaded.config.hidden_dropout_prob == 0.2
+    assert loaded.tokenizer.vocabulary[-1] == "model2"
+    assert np.allclose(loaded.encoder.variables[0].numpy(), 0.2)
+
+
+def test_writers_of_one_folder_at_once_leave_one_of_their_models(tmp_path):
+    models = [_with_rate(rate, number) for rate, number in ((0.1, 1), (0.2, 2))]
+    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+        writings = [pool.submit(save_pretrained, *models[turn % 2], tmp_path) for turn in range(12)]
+        for writing in writings:
+            writing.result()
+    assert _of_one_writing(load_pretrained(tmp_path)) in (1, 2)
+    assert sorted(file.name for file in tmp_path.iterdir()) == list(FILES)
 
 
 class _TokenizerOnAFullDisk:
