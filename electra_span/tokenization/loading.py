@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from electra_span.files import shown
+from electra_span.folders import read_unchanged
 from electra_span.tokenization import bpe_files, published, sentencepiece_files, wordpiece_files
 from electra_span.tokenization.base import Tokenizer
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
@@ -54,6 +55,11 @@ def load_with_special_tokens(
 
 
 def _load(path: pathlib.Path, do_lower_case: bool, strip_accents: bool | None, *, add: bool) -> ExtendedTokenizer:
+    """Returns the tokenizer of one writing of a folder's files, which another process may be replacing."""
+    return read_unchanged(path, lambda: _load_files(path, Case(do_lower_case, strip_accents), add))
+
+
+def _load_files(path: pathlib.Path, case: Case, add: bool) -> ExtendedTokenizer:
     beside = published.read_beside(path)
     tokenizer_type = beside.tokenizer_type or _type_of_files(path)
     if not isinstance(tokenizer_type, str) or tokenizer_type not in _LOADERS:
@@ -61,7 +67,7 @@ def _load(path: pathlib.Path, do_lower_case: bool, strip_accents: bool | None, *
             f"{path / published.CONFIG_FILE}: tokenizer_type must be one of {', '.join(_LOADERS)}. "
             f"Received: {shown(repr(tokenizer_type))}"
         )
-    loaded = _LOADERS[tokenizer_type](path, beside, Case(do_lower_case, strip_accents), add)
+    loaded = _LOADERS[tokenizer_type](path, beside, case, add)
     others = loaded.tokenizer.other_special_tokens if isinstance(loaded.tokenizer, LibraryTokenizer) else []
     if others:
         names = shown(", ".join(others))

@@ -1,7 +1,7 @@
 import pytest
 
 from electra_span.config import UserError
-from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
+from electra_span.tokenization import WordPieceTokenizer, load_tokenizer, loading
 from pretrain.vocabularies import Lines, OutputError, unknown_rate, write_tokenizer
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat")
@@ -40,3 +40,18 @@ def test_a_tokenizers_folder_is_there_when_it_is_whole(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="--overwrite"):
         write_tokenizer(WordPieceTokenizer((*WORDS, "dog"), True, None), tmp_path / "made", overwrite=False)
     assert load_tokenizer(tmp_path / "made").fingerprint == tokenizer.fingerprint
+
+
+def test_a_tokenizer_that_is_replaced_while_it_is_read_is_read_whole(tmp_path, monkeypatch):
+    older, newer = (WordPieceTokenizer(WORDS, lowers, None) for lowers in (True, False))
+    write_tokenizer(older, tmp_path, overwrite=False)
+    read, replaced = loading.published.read_beside, []
+
+    def read_late(path):
+        result = read(path)
+        if not replaced:
+            replaced.append(write_tokenizer(newer, tmp_path, overwrite=True))
+        return result
+
+    monkeypatch.setattr(loading.published, "read_beside", read_late)
+    assert load_tokenizer(tmp_path).fingerprint == newer.fingerprint != older.fingerprint
