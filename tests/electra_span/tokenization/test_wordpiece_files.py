@@ -13,7 +13,7 @@ from electra_span.inference.saved_model import SavedModelError, write_saved_mode
 from electra_span.initial_weights.words import map_words
 from electra_span.tokenization import VocabularyError, WordPieceTokenizer, load_tokenizer, load_with_special_tokens
 from electra_span.tokenization.library_wordpiece import LibraryWordPieceTokenizer
-from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES
+from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES, train_model
 from tests.electra_span.tokenization.wordpiece_folders import (
     NORMALIZERS,
     SPECIAL_TOKENS,
@@ -359,3 +359,15 @@ def test_of_class_roberta_tokenizer_config_alone_decides_about_the_prefix_space(
     (tmp_path / "b" / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"}))
     assert load_tokenizer(tmp_path / "b").encode(["the"]) == source.encode(["the"])
     assert "not used are pre_tokenizer" in caplog.text
+
+
+def test_sentencepiece_takes_special_tokens_that_stand_beside_its_model(tmp_path):
+    (tmp_path / "spiece.model").write_bytes(train_model("unigram"))
+    size = load_tokenizer(tmp_path / "spiece.model").vocab_size
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"[ENT]": size}))
+    with pytest.raises(VocabularyError, match=r"added tokens must be special.*Received: '\[ENT\]'"):
+        load_tokenizer(tmp_path)
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"additional_special_tokens": ["[ENT]"]}))
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.vocabulary[size:] == ("[ENT]",)
+    assert size not in tokenizer.encode(["the cat [ENT]"])[0]
