@@ -1,5 +1,6 @@
 """The cards of the models that fine-tuning publishes."""
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -64,10 +65,12 @@ def make_card(
         results: of all runs of trials so far.
         hardware: it ran on, in words.
     """
-    slugs = [task.slug for task in config.tasks]
-    title = f"{config.model_name}: {', '.join(slugs)}, trial {result.trial}"
+    names = {task.slug: task.head for task in config.tasks}  # a slug has parts of a path, which are private
+    result, heads = _renamed(result, names), list(names.values())
+    results = [_renamed(each, names) for each in results]
+    title = f"{config.model_name}: {', '.join(heads)}, trial {result.trial}"
     kinds = {head.task: head.kind for head in architecture.heads}
-    header = make_header(architecture, config.origin, started_from=config.init_checkpoint, tags=slugs)
+    header = make_header(architecture, config.origin, started_from=config.init_checkpoint, tags=heads)
     metrics = {name for scores in result.scores.values() for name in scores if name in _INDEXED}
     header["metrics"] = sorted(metrics) or None
     index = [_index_entry(task, kinds[task], scores) for task, scores in result.scores.items() if task in kinds]
@@ -76,13 +79,18 @@ def make_card(
         header,
         title,
         [
-            ("Model", f"An ELECTRA with heads for {', '.join(slugs)}.\n\n{_heads_table(architecture)}"),
+            ("Model", f"An ELECTRA with heads for {', '.join(heads)}.\n\n{_heads_table(architecture)}"),
             ("Use", usage(architecture)),
             ("Results", _results(config, result, results)),
             ("Training", _training(config, architecture, result, hardware)),
             ("Hparams", f"Those that differ from their defaults:\n\n{json_block(_changed(config))}"),
         ],
     )
+
+
+def _renamed(result: TrialResult, names: Mapping[str, str]) -> TrialResult:
+    """Returns a result with other names for its tasks."""
+    return dataclasses.replace(result, scores={names.get(task, task): part for task, part in result.scores.items()})
 
 
 def _index_entry(task: str, kind: str, scores: Mapping[str, float]) -> dict[str, Any]:
@@ -142,6 +150,6 @@ def _changed(config: FinetuningConfig) -> dict[str, Any]:
     """Returns the hparams that are not what they are where nothing is said of these tasks, but for paths."""
     tasks = {"task_names": config.task_names}
     defaults = FinetuningConfig.from_hparams(model_name=config.model_name, data_dir=config.data_dir, hparams=tasks)
-    before, slugs = defaults.to_dict(), {task.name: task.slug for task in config.tasks}
-    now = config.to_dict() | {"task_weights": {slugs[name]: weight for name, weight in config.task_weights.items()}}
+    before, heads = defaults.to_dict(), {task.name: task.head for task in config.tasks}
+    now = config.to_dict() | {"task_weights": {heads[name]: weight for name, weight in config.task_weights.items()}}
     return {name: value for name, value in now.items() if name not in _NOT_SHOWN and value != before[name]}

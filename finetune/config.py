@@ -13,7 +13,7 @@ from typing import Any
 from electra_span.config import MODEL_SIZES, HparamError, check_choice, check_text, checked_hparams, derived, hparam
 from electra_span.origin import Origin
 from finetune.config_rules import check_questions, check_values
-from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names
+from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names, with_earlier_slugs
 
 # The learning rates of Clark et al. 2020, table 7, by size of the model; the released code has another one for small.
 _PAPER_LEARNING_RATES = {"small": 3e-4, "base": 1e-4, "large": 5e-5}
@@ -179,7 +179,7 @@ class FinetuningConfig:
     @property
     def tasks(self) -> tuple[TaskName, ...]:
         """The tasks that are named."""
-        return parse_task_names(self.task_names)
+        return with_earlier_slugs(parse_task_names(self.task_names), self.model_dir)
 
     def task_dir(self, task: TaskName) -> str:
         """Returns where the files of a task are."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from electra_span.files import whole_file
 from finetune.features import TextFeatures
 from finetune.rows import Column, Ragged, Rows
 
@@ -38,11 +39,8 @@ def cached_rows(
         except _UNREADABLE as error:
             logging.warning("%s cannot be read, its features are made anew: %s", file, error)
     rows = make()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as stream:
+    with whole_file(file) as partial, partial.open("wb") as stream:
         np.savez(stream, allow_pickle=False, **_arrays(rows))
-    partial.replace(file)
     return rows
 
 

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +9,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from electra_span.files import reason_of
+from electra_span.files import (
+    FileError,
+    JsonError,
+    read_json_object,
+    reason_of,
+    whole_file,
+    write_json,
+    write_text,
+)
 from finetune.glue import GLUE_TASKS, MAX_SCORE, GlueTask
 from finetune.glue_submission import SplitPredictions, write_submission
 from finetune.metrics.squad import AnswerScores
-from finetune.output_files import OutputError, write_json, write_text, write_whole
 from finetune.qa.decoding import DecodedQuestion
+from finetune.results import questions_folder
 
 _FOLDER = "test_predictions"
 
@@ -43,7 +50,7 @@ def class_predictions(example_ids: Iterable[int], logits: np.ndarray, labels: Se
         labels: the C classes, in the order of their ids.
 
     Raises:
-        OutputError: for an id that is there twice.
+        FileError: for an id that is there twice.
     """
     values = _by_id((number, row.tolist()) for number, row in zip(example_ids, np.asarray(logits), strict=True))
     return ExamplePredictions("label", values, {name: labels[int(np.argmax(row))] for name, row in values.items()})
@@ -57,14 +64,14 @@ def score_predictions(example_ids: Iterable[int], scores: np.ndarray) -> Example
         scores: [n], in the unit of the file; see `finetune.classification.restored_scores`.
 
     Raises:
-        OutputError: for an id that is there twice.
+        FileError: for an id that is there twice.
     """
     values = _by_id(zip(example_ids, np.asarray(scores, np.float64).tolist(), strict=True))
     return ExamplePredictions("score", values, {name: f"{score:.6g}" for name, score in values.items()})
 
 
 def tag_predictions(example_ids: Iterable[int], tags: Iterable[Sequence[str]]) -> ExamplePredictions:
-    """Returns predictions of tagged sentences, each with the tags of its words; raises OutputError as the others."""
+    """Returns predictions of tagged sentences, each with the tags of its words; raises FileError as the others."""
     values = _by_id((number, list(row)) for number, row in zip(example_ids, tags, strict=True))
     return ExamplePredictions("tags", values, {name: " ".join(row) for name, row in values.items()})
 
@@ -92,7 +99,7 @@ def write_test_predictions(
         predictions: of the examples of the file.
 
     Raises:
-        OutputError: for a number that is not finite.
+        FileError: for a number that is not finite.
     """
     path = _path_of(model_dir, task, split, trial)
     table = io.StringIO()
@@ -121,7 +128,7 @@ def write_glue_submission(model_dir: str | os.PathLike[str], trial: int) -> Glue
         trial: its number.
 
     Raises:
-        OutputError: where there are none, or a file of predictions cannot be read.
+        FileError: where there are none, or a file of predictions cannot be read.
         DataError: where a test file was not predicted in whole.
     """
     paths = {
@@ -132,10 +139,10 @@ def write_glue_submission(model_dir: str | os.PathLike[str], trial: int) -> Glue
     }
     target = pathlib.Path(model_dir, _FOLDER, f"glue_{trial}.zip")
     if not paths:
-        raise OutputError(f"{target}: trial {trial} has no predictions of GLUE's test files in {target.parent}")
+        raise FileError(f"{target}: trial {trial} has no predictions of GLUE's test files in {target.parent}")
     predictions = [_split_predictions(GLUE_TASKS[task], split, path) for (task, split), path in paths.items()]
-    missing: list[str] = []
-    write_whole(target, lambda partial: missing.extend(write_submission(partial, predictions)))
+    with whole_file(target) as partial:
+        missing = write_submission(partial, predictions)
     return GlueSubmission(target, missing)
 
 
@@ -159,9 +166,9 @@ def write_question_files(
         scores: what was measured.
 
     Raises:
-        OutputError: for a number that is not finite.
+        FileError: for a number that is not finite.
     """
-    folder = pathlib.Path(model_dir, "results", f"{tasks_slug}_qa")
+    folder = questions_folder(model_dir, tasks_slug)
     rows = list(decoded)
     contents: dict[str, Any] = {
         "preds": {row.id: row.text for row in rows},
@@ -179,11 +186,11 @@ def _path_of(model_dir: str | os.PathLike[str], task: str, split: str, trial: in
 
 
 def _by_id(pairs: Iterable[tuple[int, Any]]) -> dict[str, Any]:
-    """Returns predictions by their ids, as JSON has them; raises OutputError for an id that is there twice."""
+    """Returns predictions by their ids, as JSON has them; raises FileError for an id that is there twice."""
     values: dict[str, Any] = {}
     for number, value in pairs:
         if str(number) in values:
-            raise OutputError(f"predictions: every example must have one. Received: two for example {number}")
+            raise FileError(f"predictions: every example must have one. Received: two for example {number}")
         values[str(number)] = value
     return values
 
@@ -191,11 +198,13 @@ def _by_id(pairs: Iterable[tuple[int, Any]]) -> dict[str, Any]:
 def _split_predictions(task: GlueTask, split: str, path: pathlib.Path) -> SplitPredictions:
     """Returns the predictions in a file as the benchmark's files are made of them."""
     try:
-        values = {int(name): value for name, value in json.loads(path.read_bytes()).items()}
+        values = {int(name): value for name, value in read_json_object(path).items()}
         if task.labels is None:
             return SplitPredictions(
                 task.name, split, {name: float(value) / MAX_SCORE for name, value in values.items()}
             )
         return SplitPredictions(task.name, split, {name: int(np.argmax(row)) for name, row in values.items()})
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise OutputError(f"{path}: cannot be read as predictions of {task.name}: {reason_of(error)}") from error
+    except JsonError as error:
+        raise FileError(f"{error}; predict {task.name} again") from None
+    except (ValueError, TypeError) as error:
+        raise FileError(f"{path}: cannot be read as predictions of {task.name}: {reason_of(error)}") from error

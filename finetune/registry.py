@@ -54,8 +54,9 @@ def make_tasks(
 
 def _trained_head(name: TaskName, known: Mapping[str, HeadConfig], num_tasks: int) -> HeadConfig:
     """Returns a model's head for a task: that of its name, or the only one for the only task."""
-    if name.slug in known:
-        return known[name.slug]
+    for head in name.heads:
+        if head in known:
+            return known[head]
     if len(known) == 1 and num_tasks == 1:
         return next(iter(known.values()))
     raise DataError(f"{name.name}: init_checkpoint has no head for it, only for {', '.join(known)}; train first")
@@ -127,7 +128,7 @@ def _tagging(config: FinetuningConfig, name: TaskName, known: HeadConfig | None)
 
 def _questions(config: FinetuningConfig, name: TaskName, known: HeadConfig | None, *, answer_text: AnswerText) -> Task:
     head = HeadConfig(
-        task=name.slug,
+        task=name.head,
         kind="questions",
         joint_prediction=config.joint_prediction,
         answerable_classifier=config.answerable_classifier,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -11,12 +12,10 @@ from typing import Any
 
 from absl import logging
 
-from electra_span.files import reason_of
-from finetune.output_files import OutputError, write_json, write_text
+from electra_span.files import FileError, JsonError, read_json_object, write_json, write_text
 from finetune.trial_statistics import MetricSummary, summarize_trials
 
 _FORMAT_VERSION = 1
-_MAX_SLUG = 150  # characters, well below what a file system takes for a name
 
 Scores = Mapping[str, Mapping[str, float]]  # metrics by the slug of a task
 
@@ -44,12 +43,6 @@ class TrialResult:
     num_train_steps: int = 0
     seconds: float = 0.0
     is_retry: bool = False
-
-
-def tasks_slug(task_slugs: Iterable[str]) -> str:
-    """Returns the name of a run's files: the slugs in alphabetical order, joined; a long one ends in a hash."""
-    slug = "_".join(sorted(task_slugs))
-    return slug if len(slug) <= _MAX_SLUG else f"{slug[:_MAX_SLUG]}_{_digest(slug)}"
 
 
 def fingerprint_of(settings: Mapping[str, Any]) -> str:
@@ -86,21 +79,22 @@ class ResultsFile:
 
         Args:
             model_dir: folder of the model.
-            slug: of the tasks; see `tasks_slug`.
+            slug: of the tasks; see `task_names.tasks_slug`.
         """
         self.text_path = pathlib.Path(model_dir, "results", f"{slug}_results.txt")
         self.json_path = self.text_path.with_suffix(".json")
+        self.questions_path = questions_folder(model_dir, slug)
 
     def finished(self, fingerprint: str) -> list[TrialResult]:
         """Returns the runs that are written there, in their order; none where they are of another configuration.
 
         Raises:
-            OutputError: for a file that cannot be read, or holds something else.
+            FileError: for a file that cannot be read, or holds something else.
         """
         return self._results_of(fingerprint)
 
     def last(self) -> list[TrialResult]:
-        """Returns the runs that were written last, of whatever configuration; raises OutputError as `finished`."""
+        """Returns the runs that were written last, of whatever configuration; raises FileError as `finished`."""
         return self._results_of(None)
 
     def write(self, results: Sequence[TrialResult], *, fingerprint: str, seed: int) -> None:
@@ -112,9 +106,9 @@ class ResultsFile:
             seed: of the confidence intervals.
 
         Raises:
-            OutputError: where the file that is there cannot be read.
+            FileError: where the file that is there cannot be read.
         """
-        self._keep_others(fingerprint)
+        self.keep_others(fingerprint)
         summary = summary_of(results, seed=seed)
         content = {
             "format_version": _FORMAT_VERSION,
@@ -141,33 +135,54 @@ class ResultsFile:
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise self._malformed(f"a trial is malformed: {error!r}") from error
 
-    def _keep_others(self, fingerprint: str) -> None:
-        """Moves files of another configuration aside."""
+    def keep_others(self, fingerprint: str) -> None:
+        """Moves results of another configuration aside, with what was answered to questions.
+
+        Raises:
+            FileError: where the file that is there cannot be read.
+        """
         content = self._read()
         if content is None or content["fingerprint"] == fingerprint:
             return
-        for path in (self.text_path, self.json_path):
-            aside = path.with_stem(f"{path.stem}_{_digest(content['fingerprint'])}")
+        for path in (self.questions_path, self.text_path, self.json_path):
             if path.exists():
-                os.replace(path, aside)
+                aside = kept_aside(path, content["fingerprint"])
+                path.rename(aside)
                 logging.info("%s: results of another configuration are now in %s", path, aside.name)
 
     def _read(self) -> dict[str, Any] | None:
         """Returns what the JSON file holds, None where it is not there."""
         try:
-            content = json.loads(self.json_path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise self._malformed(reason_of(error)) from error
-        if not isinstance(content, dict) or content.get("format_version") != _FORMAT_VERSION:
+            content = read_json_object(self.json_path)
+        except JsonError as error:
+            if not self.json_path.exists():
+                return None
+            raise FileError(f"{error}; remove the file to begin again") from None
+        if content.get("format_version") != _FORMAT_VERSION:
             raise self._malformed(f"no results of format {_FORMAT_VERSION}")
         if not isinstance(content.get("fingerprint"), str) or not isinstance(content.get("trials"), list):
             raise self._malformed("fingerprint or trials are missing")
         return content
 
-    def _malformed(self, reason: str) -> OutputError:
-        return OutputError(f"{self.json_path}: cannot be read as results: {reason}; remove it to begin anew")
+    def _malformed(self, reason: str) -> FileError:
+        return FileError(f"{self.json_path}: cannot be read as results: {reason}; remove the file to begin again")
+
+
+def questions_folder(model_dir: str | os.PathLike[str], slug: str) -> pathlib.Path:
+    """Returns the folder of what a run of some tasks answered to questions."""
+    return pathlib.Path(model_dir, "results", f"{slug}_qa")
+
+
+def kept_aside(path: pathlib.Path, fingerprint: str) -> pathlib.Path:
+    """Returns an unused name for a file or folder of another configuration.
+
+    Args:
+        path: of the file or folder.
+        fingerprint: of its configuration; "" if it is unknown.
+    """
+    stem = f"{path.stem}_{_digest(fingerprint)}" if fingerprint else f"{path.stem}_earlier"
+    names = itertools.chain([stem], (f"{stem}_{number}" for number in itertools.count(2)))
+    return next(aside for name in names if not (aside := path.with_stem(name)).exists())
 
 
 def result_lines(results: Sequence[TrialResult], summary: Mapping[str, Mapping[str, MetricSummary]]) -> list[str]:

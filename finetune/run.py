@@ -22,11 +22,12 @@ from finetune.batches import BatchMaker
 from finetune.config import FinetuningConfig
 from finetune.feature_cache import cached_rows, digest_of_files
 from finetune.objective import WeightedTask
+from finetune.reading import DataError
 from finetune.registry import make_tasks
-from finetune.results import tasks_slug
 from finetune.rows import Rows
 from finetune.start import DROPOUTS, EncoderStart, is_there, read_encoder_start
 from finetune.task import Task
+from finetune.task_names import MODELS_FOLDER, tasks_slug
 
 # Compiling kernels for all shapes of a run takes some 45 seconds of a processor, and spares a sixth of what follows: it
 # pays from 225 seconds on, at the 1.1e11 operations a second that electra-small makes on one core.
@@ -91,9 +92,17 @@ class Run:
         """The rows that are trained on, by task."""
         return {task.slug: self.rows(task, "train") for task in self.tasks}
 
+    def check_rows(self) -> None:
+        """Raises DataError, before anything is trained, for a task without examples to train on or to evaluate on."""
+        for task in self.tasks:
+            splits = ["train"] * self.config.do_train + list(task.evaluation_splits[:1]) * self.config.do_eval
+            for split in splits:
+                if not len(self.rows(task, split)):
+                    raise DataError(f"{task.name.name}: there are no {split} examples; add rows, or a {split} file")
+
     def trial_dir(self, number: int) -> pathlib.Path:
         """Returns the folder that a trial is published in."""
-        return self.model_dir / "finetuning_models" / f"{self.slug}_model_{number}"
+        return self.model_dir / MODELS_FOLDER / f"{self.slug}_model_{number}"
 
     def rows(self, task: Task, split: str) -> Rows:
         """Returns the rows of a split of a task, made before where nothing about them has changed."""

@@ -64,7 +64,7 @@ class TaggingTask(Task):
         self._sentences = functools.cache(self._read_split)
         self._labels = known.labels if known else None
         labels = self._labels or labels_of(self._read("train"))
-        super().__init__(name, known or HeadConfig(task=name.slug, kind="tagging", labels=labels))
+        super().__init__(name, known or HeadConfig(task=name.head, kind="tagging", labels=labels))
         self._labels = self.head.labels
         has_test = self._file("test").is_file()
         self.evaluation_splits = ["dev", "test"] if has_test else ["dev"]

@@ -194,5 +194,5 @@ def _head_of(
 ) -> HeadConfig:
     """Returns the head of a task that has labels, or else scores."""
     if labels is None:
-        return HeadConfig(task=name.slug, kind="regression", score_range=score_range, classifier=classifier)
-    return HeadConfig(task=name.slug, kind="classification", labels=labels, classifier=classifier)
+        return HeadConfig(task=name.head, kind="regression", score_range=score_range, classifier=classifier)
+    return HeadConfig(task=name.head, kind="classification", labels=labels, classifier=classifier)

@@ -1,14 +1,17 @@
 """Fine-tuning and evaluation from a configuration, to published models, results and predictions."""
 
+import contextlib
 import pathlib
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from absl import logging
 
 from electra_span.config import HparamError, UserError
+from electra_span.files import lock_file, shown
 from electra_span.origin import Origin
+from electra_span.task_model import ElectraTaskModel
 from finetune.cards import write_cards
 from finetune.config import FinetuningConfig
 from finetune.config_rules import RETRY_SEED_STEP
@@ -35,7 +38,13 @@ def train(config: FinetuningConfig) -> list[TrialResult]:
     run = Run(config)
     if config.log_examples:
         _log_examples(run)
-    fingerprint = _fingerprint(run)
+    run.check_rows()
+    with _only_user(run):
+        return _train_trials(run)
+
+
+def _train_trials(run: Run) -> list[TrialResult]:
+    config, fingerprint = run.config, _fingerprint(run)
     file = ResultsFile(run.model_dir, run.slug)
     results = file.finished(fingerprint)
     numbers = range(1, (1 if config.debug else config.num_trials) + 1)
@@ -43,7 +52,7 @@ def train(config: FinetuningConfig) -> list[TrialResult]:
     for number in numbers:
         while (seed := _next_seed(config, results, number)) is not None:
             logging.info("trial %d of %d, seed %d", number, config.num_trials, seed)
-            results.append(_run_trial(run, number, seed, f"{fingerprint}-{seed}"))
+            results.append(_run_trial(run, number, seed, fingerprint))
             if run.is_chief:
                 file.write(results, fingerprint=fingerprint, seed=config.seed)
                 write_cards(run, results)
@@ -61,20 +70,39 @@ def evaluate(config: FinetuningConfig) -> TrialResult:
     run = Run(config)
     if run.trained is None:
         raise UserError("do_train must be false to evaluate a trained model alone")
-    started = time.perf_counter()
-    scores = finish(run, Predictor(run, run.trained), trial=1)
-    result = TrialResult(trial=1, seed=config.seed, **scores._asdict(), seconds=time.perf_counter() - started)
+    run.check_rows()
+    with _only_user(run):
+        return _evaluate_trained(run, run.trained)
+
+
+def _evaluate_trained(run: Run, trained: ElectraTaskModel) -> TrialResult:
+    started, file, fingerprint = time.perf_counter(), ResultsFile(run.model_dir, run.slug), _fingerprint(run)
+    if run.is_chief:
+        file.keep_others(fingerprint)
+    scores = finish(run, Predictor(run, trained), trial=1)
+    result = TrialResult(trial=1, seed=run.config.seed, **scores._asdict(), seconds=time.perf_counter() - started)
     _log_result(result)
     if run.is_chief:
-        ResultsFile(run.model_dir, run.slug).write([result], fingerprint=_fingerprint(run), seed=config.seed)
+        file.write([result], fingerprint=fingerprint, seed=run.config.seed)
     return result
+
+
+@contextlib.contextmanager
+def _only_user(run: Run) -> Iterator[None]:
+    """Keeps other runs of the same tasks out of a model's folder; raises FileError if one is at work there."""
+    busy = f"another fine-tuning of {run.slug} is at work in {shown(str(run.model_dir))}; wait until it has ended"
+    lock = lock_file(run.model_dir / "results" / f".{run.slug}.lock", busy)
+    with lock if run.is_chief else contextlib.nullcontext():
+        yield
 
 
 def _run_trial(run: Run, number: int, seed: int, fingerprint: str) -> TrialResult:
     """Trains and evaluates one trial."""
     started = time.perf_counter()
     trial = Trial(run, number, seed)
-    trial.train(fingerprint)
+    trial.train(f"{fingerprint}-{seed}")
+    if run.is_chief:
+        ResultsFile(run.model_dir, run.slug).keep_others(fingerprint)
     scores = finish(run, trial.predictor, trial=number)
     result = TrialResult(
         trial=number,

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import pathlib
 import shutil
 from typing import Any
 
@@ -11,15 +12,20 @@ import tensorflow as tf
 from absl import logging
 
 from electra_span.checkpoints import Checkpoints
+from electra_span.files import remove_unfinished, write_json
 from electra_span.json_lines import JsonLines
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
 from electra_span.pretrained import save_pretrained
+from electra_span.published_weights import WEIGHTS_FILE
 from electra_span.training import LossScale
 from electra_span.training_log import TrainingLog
 from finetune.inference import Predictor
 from finetune.phases import make_phased_step, make_phases, phase_at
+from finetune.results import kept_aside
 from finetune.run import Run
+from finetune.task_names import STAMP_FILE, read_stamp
 
+_INTERRUPTED = ("checkpoints", "best")  # folders that only an interrupted trial needs
 _SKIPS_OF_FLOAT16 = 50  # halvings of the loss scale in a row before a trial is given up
 
 
@@ -54,6 +60,8 @@ class Trial:
         window, best = WindowSums(), self._checkpoints("best") if run.config.keep_best else None
         state = {"optimizers": [phase.update.optimizer for phase in self._phases], "window": window}
         resumable = self._checkpoints("checkpoints", **state, **({"loss_scale": loss_scale} if loss_scale else {}))
+        if run.is_chief:
+            resumable.remove_unfinished()
         first_step = resumable.restore_latest() or 0
         log = TrainingLog(
             self.directory, first_step=first_step, num_train_steps=self.num_train_steps, is_chief=run.is_chief
@@ -86,19 +94,21 @@ class Trial:
         return Checkpoints(self.directory / name, self.model.variables, is_writer=self.run.is_chief, **state)
 
     def _begin(self, fingerprint: str) -> None:
-        """Makes the trial's folder, and empties it of what another configuration has begun."""
-        stamp = self.directory / "trial.json"
-        if stamp.exists() and json.loads(stamp.read_text(encoding="utf-8")).get("fingerprint") == fingerprint:
-            return
-        shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
-        content = {"fingerprint": fingerprint, "seed": self.seed, "hparams": self.run.config.to_dict()}
-        stamp.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        """Makes the trial's folder, without what another configuration has left there."""
+        stamp = self.directory / STAMP_FILE
+        before = read_stamp(stamp).get("fingerprint")
+        if before is None and stamp.exists():
+            logging.warning("%s cannot be read: the trial begins again", stamp)
+        if before != fingerprint:
+            clear_place(self.directory, before, fingerprint)
+            content = {"fingerprint": fingerprint, "seed": self.seed, "hparams": self.run.config.to_dict()}
+            write_json(stamp, content)
+        remove_unfinished(self.directory)
 
     def _publish(self) -> None:
         """Writes the model, and removes what only an interrupted trial needs."""
         save_pretrained(self.model, self.run.tokenizer, self.directory)
-        for name in ("checkpoints", "best"):
+        for name in _INTERRUPTED:
             shutil.rmtree(self.directory / name, ignore_errors=True)
         logging.info("wrote %s", self.directory)
 
@@ -147,3 +157,22 @@ class Trial:
             max_skipped_steps=_SKIPS_OF_FLOAT16 if self.run.execution.dtype == "mixed_float16" else 0,
             batch_tokens=lambda step: self._batches.mean_tokens,
         )
+
+
+def clear_place(folder: pathlib.Path, before: object, fingerprint: str) -> None:
+    """Removes what is in a trial's folder, but keeps a finished model of another configuration under another name.
+
+    Args:
+        folder: of the trial, which may be missing.
+        before: the fingerprint of what is there; None if it is unknown.
+        fingerprint: of what begins: that of the configuration, "-" and the seed.
+    """
+    configuration, _, _ = (before if isinstance(before, str) else "").rpartition("-")
+    is_retry = configuration == fingerprint.rpartition("-")[0]  # of a trial that was stuck
+    is_finished = (folder / WEIGHTS_FILE).exists() and not (folder / "checkpoints").exists()
+    if is_finished and not is_retry:
+        aside = kept_aside(folder, configuration)
+        folder.rename(aside)
+        logging.info("%s: the model of another configuration is now in %s", folder, aside.name)
+    elif folder.exists():
+        shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import pathlib
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 
@@ -10,8 +11,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from finetune.results import ResultsFile, TrialResult, counted_results, summary_of, tasks_slug
-from finetune.task_names import parse_task_names
+from finetune.results import ResultsFile, TrialResult, counted_results, summary_of
+from finetune.task_names import MODELS_FOLDER, parse_task_names, tasks_slug, with_earlier_slugs
 
 _SEED = 42  # of the intervals
 
@@ -43,7 +44,8 @@ def summary_lines(model_dir: pathlib.Path, task_names: Sequence[str]) -> Iterato
     Raises:
         UserError: for a name that is no task's, or tasks without results.
     """
-    slug = tasks_slug(task.slug for task in parse_task_names(task_names))
+    tasks = with_earlier_slugs(parse_task_names(task_names), model_dir)
+    slug = tasks_slug(task.slug for task in tasks)
     file = ResultsFile(model_dir, slug)
     results = file.last()
     if not results:
@@ -74,11 +76,11 @@ def _stuck_lines(results: Sequence[TrialResult]) -> Iterator[str]:
 
 def _place_lines(model_dir: pathlib.Path, slug: str, file: ResultsFile) -> Iterator[str]:
     """Returns where everything is, as far as it is there."""
-    models = sorted((model_dir / "finetuning_models").glob(f"{slug}_model_*"))
+    models = _models(model_dir / MODELS_FOLDER, slug)
     places = {
         "results": file.text_path,
         "predictions": model_dir / "results" / f"{slug}_qa",
-        "fine-tuned": models[-1] if models else model_dir / "finetuning_models",
+        "fine-tuned": models[-1] if models else model_dir / MODELS_FOLDER,
     }
     for title, place in places.items():
         if place.exists():
@@ -86,6 +88,13 @@ def _place_lines(model_dir: pathlib.Path, slug: str, file: ResultsFile) -> Itera
     if models:
         yield "next, with .venv/bin/python:"
         yield f"  python scripts/describe_model.py {shlex.quote(os.fspath(models[-1]))}"
+
+
+def _models(folder: pathlib.Path, slug: str) -> list[pathlib.Path]:
+    """Returns the folders of trials in the order of their numbers, without those that another configuration left."""
+    name = re.compile(rf"{re.escape(slug)}_model_(\d+)")
+    numbers = {path: match for path in folder.glob("*") if (match := name.fullmatch(path.name))}
+    return sorted(numbers, key=lambda path: int(numbers[path][1]))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,8 @@ import pathlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from electra_span.files import reason_of
+from electra_span.files import reason_of, whole_file
 from finetune.metrics.answers import normalize_answer
-from finetune.output_files import write_whole
 from finetune.qa.examples import Question, trimmed
 from finetune.qa.question_rows import QuestionRow
 from finetune.qa.readers import iterate_questions, no_question_error, read_rows
@@ -106,7 +105,8 @@ def convert_to_squad(
             raise no_question_error(file, file_format)
 
     try:
-        write_whole(output, write)
+        with whole_file(output) as partial:
+            write(partial)
     except OSError as error:
         raise DataError(f"{output}: cannot be written: {reason_of(error)}") from error
     tally.report()

@@ -12,6 +12,7 @@ from electra_span.task_model import ElectraTaskModel
 from finetune import train
 from finetune.cards import make_card
 from finetune.results import TrialResult
+from finetune.task_names import parse_task_name
 from tests.finetune.tiny_tasks import configure, write_tasks
 
 HEADS = (
@@ -21,7 +22,10 @@ HEADS = (
 
 
 def result(trial, accuracy):
-    scores = {"sst": {"accuracy": accuracy, "loss": 0.5}, "csv_mood": {"accuracy": 50.0}}
+    scores = {
+        "sst": {"accuracy": accuracy, "loss": 0.5},
+        parse_task_name("csv:/secret/mood.csv").slug: {"accuracy": 50.0},
+    }
     return TrialResult(trial=trial, seed=41 + trial, scores=scores, headlines={}, num_train_steps=1234, seconds=90.0)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from electra_span.config import UserError
 from finetune.config import FinetuningConfig
-from finetune.task_names import KIND_OF_TASK, TaskName
+from finetune.task_names import KIND_OF_TASK
 
 
 def configure(**hparams) -> FinetuningConfig:
@@ -80,9 +80,9 @@ def test_debug_makes_features_anew_and_logs_them():
 
 def test_files_of_a_task_are_in_its_folder_or_where_its_name_says():
     config = configure(task_names=["sst", "csv:a/b.csv", "tag:x:y", "qa:z"])
-    assert config.tasks[1:] == (
-        TaskName("csv:a/b.csv", "csv", "a/b.csv"), TaskName("tag:x:y", "tagging", "x:y"), TaskName("qa:z", "qa", "z"),
-    )  # fmt: skip
+    assert [(task.name, task.kind, task.path) for task in config.tasks[1:]] == [
+        ("csv:a/b.csv", "csv", "a/b.csv"), ("tag:x:y", "tagging", "x:y"), ("qa:z", "qa", "z"),
+    ]  # fmt: skip
     assert [config.task_dir(task) for task in config.tasks] == ["d/finetuning_data/sst", "a/b.csv", "x:y", "z"]
 
 

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from electra_span.files import FileError
 from finetune.glue import GLUE_TASKS
 from finetune.metrics.squad import AnswerScores
-from finetune.output_files import OutputError
 from finetune.predictions import (
     answer_predictions,
     class_predictions,
@@ -68,12 +68,12 @@ def test_text_that_is_no_unicode_is_written_as_its_escape(tmp_path):
 
 
 def test_two_predictions_for_an_example_are_an_error():
-    with pytest.raises(OutputError, match="two for example 4"):
+    with pytest.raises(FileError, match="two for example 4"):
         score_predictions([4, 5, 4], np.zeros(3))
 
 
 def test_predictions_that_are_not_finite_are_an_error_that_names_the_file_and_leaves_none(tmp_path):
-    with pytest.raises(OutputError, match=r"sst_test_1_predictions\.json: all numbers"):
+    with pytest.raises(FileError, match=r"sst_test_1_predictions\.json: all numbers"):
         write_test_predictions(tmp_path, "sst", "test", 1, class_predictions([0], np.array([[np.nan, 0]]), "ab"))
     assert not list(tmp_path.rglob("*.*"))
 
@@ -105,13 +105,13 @@ def test_submission_of_an_incomplete_file_is_an_error_and_leaves_the_one_that_wa
 
 
 def test_submission_without_predictions_is_an_error(tmp_path):
-    with pytest.raises(OutputError, match="trial 5 has no predictions"):
+    with pytest.raises(FileError, match="trial 5 has no predictions"):
         write_glue_submission(tmp_path, 5)
 
 
 def test_a_file_that_holds_no_predictions_is_named(tmp_path):
     write(tmp_path, answer_predictions({"q": "text"}), "sst", "test")
-    with pytest.raises(OutputError, match=r"sst_test_2_predictions\.json: cannot be read as predictions of sst"):
+    with pytest.raises(FileError, match=r"sst_test_2_predictions\.json: cannot be read as predictions of sst"):
         write_glue_submission(tmp_path, 2)
 
 

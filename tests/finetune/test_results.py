@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from finetune.output_files import OutputError
-from finetune.results import ResultsFile, TrialResult, counted_results, fingerprint_of, summary_of, tasks_slug
+from electra_span.files import FileError
+from finetune.results import ResultsFile, TrialResult, counted_results, fingerprint_of, summary_of
+from finetune.task_names import tasks_slug
 
 FIRST = TrialResult(
     trial=1,
@@ -132,8 +133,9 @@ def test_numbers_json_does_not_have_are_null_and_not_a_number_again(file):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("", "Expecting value"),
-        ("[]", "no results of format 1"),
+        ("", "malformed JSON at line 1"),
+        ("[]", "must be a JSON object"),
+        ("{}", "no results of format 1"),
         ('{"format_version": 1, "trials": []}', "fingerprint or trials are missing"),
         (
             '{"format_version": 1, "fingerprint": "x", "trials": [{"trial": 1}]}',
@@ -145,7 +147,7 @@ def test_numbers_json_does_not_have_are_null_and_not_a_number_again(file):
 def test_a_malformed_file_is_an_error_that_names_it_and_stays(file, content, reason):
     file.json_path.parent.mkdir(parents=True)
     file.json_path.write_text(content)
-    with pytest.raises(OutputError, match=r"squad_sst_results\.json: cannot be read as results") as caught:
+    with pytest.raises(FileError, match=r"squad_sst_results\.json: .*; remove the file to begin again") as caught:
         file.finished("x")
     assert reason in str(caught.value)
     assert file.json_path.read_text() == content
@@ -165,7 +167,7 @@ def test_a_write_that_fails_leaves_the_files_as_they_were(file, monkeypatch):
     assert {path.suffix for path in file.json_path.parent.iterdir()} == {".txt", ".json"}
 
 
-@pytest.mark.parametrize("module", ["results", "trial_statistics", "output_files"])
+@pytest.mark.parametrize("module", ["results", "trial_statistics", "task_names"])
 def test_results_import_no_deep_learning_library(module):
     code = f"import sys, finetune.{module}; assert not {{'tensorflow', 'keras', 'torch'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
