@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from electra_span.head_config import HeadConfig
+from electra_span.tags import LabelWriter
 from electra_span.tokenization import Tokenizer
 from finetune.metrics.glue import mean_loss
-from finetune.metrics.tagging import tagging_scores
+from finetune.metrics.tagging import accuracy_score, span_scores
 from finetune.predictions import ExamplePredictions, tag_predictions
 from finetune.reading import BadRowLimit, DataError
 from finetune.rows import Ragged, Rows
@@ -65,7 +66,7 @@ class TaggingTask(Task):
         self._labels = known.labels if known else None
         labels = self._labels or labels_of(self._read("train"))
         super().__init__(name, known or HeadConfig(task=name.head, kind="tagging", labels=labels))
-        self._labels = self.head.labels
+        self._labels, self._writer = self.head.labels, LabelWriter(self.head.labels)
         has_test = self._file("test").is_file()
         self.evaluation_splits = ["dev", "test"] if has_test else ["dev"]
         self.test_splits = ["test"] if has_test else []
@@ -88,7 +89,7 @@ class TaggingTask(Task):
     def make_rows(self, split: str, tokenizer: Tokenizer) -> Rows:
         """Returns the rows of a split."""
         features = tagging_features(
-            self._sentences(split),
+            [each._replace(tags=tuple(self._writer.written(each.tags))) for each in self._sentences(split)],
             tokenizer,
             self._max_seq_length,
             labels=self.head.labels,
@@ -103,17 +104,20 @@ class TaggingTask(Task):
         return Rows(features.text, targets, places)
 
     def evaluate(self, split: str, rows: Rows, predictions: Predictions) -> Evaluation:
-        """Returns precision, recall and F1 of spans, and the accuracy of tags."""
+        """Returns the accuracy of tags, and, unless they are plain, precision, recall and F1 of spans."""
         tags = self._tags(rows, predictions)
-        sentences = self._sentences(split)
+        sentences, scheme = self._sentences(split), self._writer.scheme
         predicted = [tags[sentence.example_id] for sentence in sentences]
-        scores = tagging_scores([sentence.tags for sentence in sentences], predicted)
+        scores = accuracy_score([self._writer.written(sentence.tags) for sentence in sentences], predicted)
+        if not scheme.is_plain:
+            gold = [sentence.tags for sentence in sentences]
+            scores = {**span_scores(gold, [scheme.canonical(row) for row in predicted]), **scores}
         loss = mean_loss(np.stack(predictions["loss"]), rows.places["num_words"])
         return Evaluation({**scores, "loss": loss}, len({tag for row in predicted for tag in row}) == 1)
 
     def headline(self, scores: Mapping[str, float]) -> float:
         """Returns the score that counts."""
-        return scores["f1"]
+        return scores["accuracy" if self._writer.scheme.is_plain else "f1"]
 
     def of_examples(self, split: str, rows: Rows, predictions: Predictions) -> ExamplePredictions:
         """Returns the tags of each sentence."""

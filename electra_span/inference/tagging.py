@@ -19,8 +19,9 @@ def tag_function(model: Any, head: HeadConfig, tokenizer: Tokenizer, *, max_seq_
     """Returns a function of texts (string [n]) that finds their words and tags them.
 
     Its outputs are words, tags (string [n, W] for W words of the text that has most; "" where there are fewer),
-    probabilities (float32 [n, W], 0 there), and starts and ends (int32 [n, W], code points, -1 there). Texts of more
-    tokens than the model reads are read in windows of whole words, some at a time.
+    probabilities (float32 [n, W], 0 there), starts and ends (int32 [n, W], code points, -1 there), and labels (string
+    [n, C], all that the head has). Texts of more tokens than the model reads are read in windows of whole words, some
+    at a time.
 
     Args:
         model: an ElectraTaskModel.
@@ -67,6 +68,7 @@ def _tagger(
             "probabilities": padded(tf.reduce_max(probabilities, axis=-1), 0.0),
             "starts": words.starts.to_tensor(NO_PLACE),
             "ends": words.ends.to_tensor(NO_PLACE),
+            "labels": tf.repeat(labels[tf.newaxis], words.words.nrows(), axis=0),  # [n, C]
             "is_cut": windows.is_cut,
         }
 

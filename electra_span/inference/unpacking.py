@@ -19,7 +19,7 @@ from electra_span.inference.results import (
     TaggedWord,
     TokenVectors,
 )
-from electra_span.tags import is_tag, spans_of
+from electra_span.tags import scheme_of_labels, spans_of
 from electra_span.tokenization.base import original_offsets
 
 Outputs = Mapping[str, Any]  # of one text: numpy arrays, or bytes and numbers
@@ -83,9 +83,11 @@ def _tagged(text: str, words: Sequence[str], places: _Places, row: Outputs) -> T
     tags = _texts(row["tags"][: len(words)])
     columns = zip(words, places, tags, row["probabilities"].tolist(), strict=False)
     tagged = [TaggedWord(word, start, end, tag, probability) for word, (start, end), tag, probability in columns]
-    if not all(map(is_tag, tags)):  # they stand for words alone, as parts of speech do
+    scheme = scheme_of_labels(_texts(row["labels"]))
+    if scheme.is_plain:
         return TaggedText(tagged, [])
-    spans = ((span.kind, places[span.first][0], places[span.last][1]) for span in spans_of(tags))
+    found = spans_of(scheme.canonical(tags))
+    spans = ((span.kind, places[span.first][0], places[span.last][1]) for span in found)
     return TaggedText(tagged, [Entity(kind, text[start:end], start, end) for kind, start, end in spans])
 
 

@@ -32,19 +32,29 @@ def tagging_scores(
     """Returns precision, recall and f1 of spans, and accuracy of tags, all in percent.
 
     Args:
-        gold: the tags of each sentence, in BIO or BIOES.
+        gold: the tags of each sentence, canonical; see `electra_span.tags`.
         predicted: the same of what is scored.
-        reading: of tags that do not follow BIO or BIOES; see `spans_of`.
+        reading: of tags that follow no scheme; see `spans_of`.
 
     Raises:
         ValueError: where a sentence has not as many predicted tags as gold ones.
     """
+    return {**span_scores(gold, predicted, reading), **accuracy_score(gold, predicted)}
+
+
+def span_scores(
+    gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]], reading: str = "conlleval"
+) -> dict[str, float]:
+    """Returns precision, recall and f1 of spans in percent, whatever schemes each has; see `tagging_scores`."""
     counts = span_counts(gold, predicted, reading)
-    num_words = sum(map(len, gold))
-    chain = itertools.chain.from_iterable
-    num_right = sum(tag == other for tag, other in zip(chain(gold), chain(predicted), strict=True))
-    total = SpanCounts(*map(sum, zip(SpanCounts(0, 0, 0), *counts.values(), strict=True)))
-    return {**total.scores(), "accuracy": 100 * num_right / num_words if num_words else 0.0}
+    return SpanCounts(*map(sum, zip(SpanCounts(0, 0, 0), *counts.values(), strict=True))).scores()
+
+
+def accuracy_score(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Returns the accuracy of tags in percent, as they are; see `tagging_scores`."""
+    pairs = itertools.chain.from_iterable(zip(*rows, strict=True) for rows in zip(gold, predicted, strict=True))
+    is_right = [tag == other for tag, other in pairs]
+    return {"accuracy": 100 * sum(is_right) / len(is_right) if is_right else 0.0}
 
 
 def span_counts(

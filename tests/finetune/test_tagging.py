@@ -167,7 +167,7 @@ def test_a_length_without_room_is_an_error(tokenizer):
 
 
 def test_columns_may_be_any_and_parted_by_tabs_or_blanks(tmp_path):
-    file = write(tmp_path, "1 B-X\tHello there\r\n2\tI-X  you all\r\n\r\n\r\n3 O x y\r\n")
+    file = write(tmp_path, "1 B-X\tHello there\r\n2 I-X  you all\r\n\r\n\r\n3 O x y\r\n")
     (first, second), tally, _ = read_tagged(file, word_column=-2, tag_column=1)
     assert first == TaggedSentence(0, ("Hello", "you"), ("B-X", "E-X"))
     assert second == TaggedSentence(1, ("x",), ("O",))
@@ -184,7 +184,7 @@ def test_tags_of_neither_scheme_are_repaired_as_conlleval_reads_them_and_counted
     read = read_tagged(file, limit=NO_BAD_ROWS)
     tags = [sentence.tags for sentence in read.sentences]
     assert tags == [("S-X", "B-Y", "E-Y"), ("B-X", "E-X"), ("B-X", "E-X"), ("B-X", "E-X", "B-X", "E-X")]
-    assert read.num_repaired == 2
+    assert read.num_repaired == 1  # the first one is IOB1
     original = read_tagged(file, reading="original").sentences
     assert [sentence.tags for sentence in original[:2]] == [("B-Y", "I-Y", "E-Y"), ("B-X", "E-X")]
 
@@ -193,7 +193,7 @@ def test_tags_of_neither_scheme_are_repaired_as_conlleval_reads_them_and_counted
     ("line", "mistake"),
     [
         ("b", r"not 3 columns as in the first line. Received: 1"),
-        ("b x NP", r"the tag is neither O nor B, I, E or S with a kind. Received: 'NP'"),
+        ("b x NP", r"the tag is neither O nor one with a position .* Received: 'NP'"),
         ("b x I-\udce9", r"not of the file's encoding"),
     ],
 )
@@ -206,6 +206,56 @@ def test_a_broken_line_is_named_and_its_sentence_left_out(tmp_path, line, mistak
     assert read.tally.left_out.total() == 1
     with pytest.raises(DataError, match=rf"1 of the first 2 rows are bad.*train\.txt: line 5: {mistake}"):
         read_tagged(file, limit=NO_BAD_ROWS)
+
+
+def test_if_most_lines_have_tabs_only_these_part_columns(tmp_path):
+    file = write(tmp_path, "New York\tB-LOC\nis \t O\n\n\tO\n\nbig\t\n\nb O\n\nc\tO\n")
+    read = read_tagged(file)
+    assert [sentence.words for sentence in read.sentences] == [("New York", "is"), ("c",)]
+    assert read.tally.left_out == {
+        "the word is empty": 1, "the tag is empty": 1, "not 2 columns as in the first line": 1,
+    }  # fmt: skip
+
+
+def test_comments_before_sentences_are_counted_and_no_words_and_a_word_that_begins_so_is_one(tmp_path):
+    two = "# text = a b\n## 17\n# O\n#a B-X\na O\n# O\n\n#\thttp://a.b [2010-01-02]\n#\n\n# id: 3\n#b S-Y\n"
+    for text in (two, two.replace(" O", "\tO").replace(" B-", "\tB-").replace(" S-", "\tS-")):
+        read = read_tagged(write(tmp_path, text), limit=NO_BAD_ROWS)
+        assert [sentence.words for sentence in read.sentences] == [("#", "#a", "a", "#"), ("#b",)]
+        assert read.tally.passed_over == {"comment lines": 5}
+    plain = read_tagged(write(tmp_path, "# newdoc\n# SYM\na NOUN\n# SYM\n"), limit=NO_BAD_ROWS)
+    assert [sentence.words for sentence in plain.sentences] == [("#", "a", "#")]
+
+
+def test_conllu_is_read_by_its_words(tmp_path):
+    lines = [
+        "# sent_id = 1",
+        "# text = Im Haus",
+        "1-2 Im _ _ _",
+        "1 In in ADP APPR",
+        "2 dem der DET ART",
+        "2.1 e e X X",
+    ]
+    rows = "\n".join(line if line[0] == "#" else "\t".join([*line.split(), *"_____"]) for line in lines)
+    (sentence,) = read_tagged(write(tmp_path, rows), word_column=1, tag_column=3, limit=NO_BAD_ROWS).sentences
+    assert (sentence.words, sentence.tags) == (("In", "dem"), ("ADP", "DET"))
+
+
+def test_other_schemes_are_read_as_the_same_sentences(tmp_path):
+    expected = read_tagged(write(tmp_path, "a B-X\nb I-X\nc I-X\nd B-Y\n\ne O\n")).sentences
+    for tags in ("B-X M-X E-X S-Y", "B-X I-X L-X U-Y", "X-B X-I X-I Y-B", "I_X I_X I_X I_Y"):
+        rows = "\n".join(map(" ".join, zip("abcd", tags.split(), strict=True)))
+        assert read_tagged(write(tmp_path, f"{rows}\n\ne O\n"), limit=NO_BAD_ROWS).sentences == expected
+
+
+def test_files_are_read_for_the_scheme_of_the_model(tmp_path):
+    file = write(tmp_path, "a B-X\nb I-X\nc B-X\n")
+    for labels in (("O", "B-X", "I-X"), ("O", "I-X"), ("O", "B-X", "M-X", "E-X", "S-X"), ("O", "X-B", "X-I")):
+        assert read_tagged(file, labels=labels, limit=NO_BAD_ROWS).sentences[0].tags == ("B-X", "E-X", "S-X")
+    with pytest.raises(DataError, match="a tag that the model does not know"):
+        read_tagged(file, labels=("NOUN", "VERB"), limit=NO_BAD_ROWS)
+    with pytest.raises(DataError, match="the tag is neither O nor one with a position"):
+        read_tagged(write(tmp_path, "a NOUN\n"), labels=("O", "B-X"), limit=NO_BAD_ROWS)
 
 
 def test_a_tag_that_the_model_does_not_know_is_counted_and_kept(tmp_path):

@@ -127,8 +127,33 @@ def test_entities_are_what_the_tags_put_together():
         "ends": np.array([3, 8, 9, 12, -1]),
         "tags": np.array([b"B-X", b"I-X", b"O", b"S-Y", b""]),
         "probabilities": np.ones(5),
+        "labels": np.array([b"O", b"B-X", b"I-X", b"S-Y"]),
     }
     assert tagged_text("the cats.Mat", row).entities == [Entity("X", "the cats", 0, 8), Entity("Y", "Mat", 9, 12)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "tags"),
+    [
+        ("O X-B X-I X-E Y-S", "X-B X-E O Y-S"),
+        ("O B_X M_X E_X S_Y", "B_X E_X O S_Y"),
+        ("O B-X I-X L-X U-Y", "B-X L-X O U-Y"),
+        ("O I-X I-Y", "I-X I-X O I-Y"),
+        ("[PAD] O B-X I-X B-Y I-Y X [SEP]", "B-X I-X X B-Y"),
+    ],
+)
+def test_entities_do_not_depend_on_the_scheme_of_the_labels(labels, tags):
+    row = {"starts": np.arange(4), "ends": np.arange(1, 5), "probabilities": np.ones(4)}
+    row |= {
+        key: np.array([tag.encode() for tag in value.split()]) for key, value in (("labels", labels), ("tags", tags))
+    }
+    assert tagged_text("abcd", row).entities == [Entity("X", "ab", 0, 2), Entity("Y", "d", 3, 4)]
+
+
+def test_tags_of_a_text_that_look_like_positions_make_no_entities_where_the_labels_are_plain():
+    row = {"starts": np.array([0]), "ends": np.array([1]), "probabilities": np.ones(1), "tags": np.array([b"B-NOUN"])}
+    row["labels"] = np.array([b"NOUN", b"B-NOUN", b"I-NOUN", b"VERB"])
+    assert tagged_text("a", row).entities == []
 
 
 def test_tags_of_single_words_make_no_entities(model):

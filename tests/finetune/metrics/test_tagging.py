@@ -5,7 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from electra_span.tags import READINGS, Span, bio_tags, bioes_tags, is_tag, spans_of
+from electra_span.tags import (
+    BIOES,
+    PLAIN,
+    READINGS,
+    LabelWriter,
+    Span,
+    bio_tags,
+    bioes_tags,
+    iob1_tags,
+    scheme_of_file,
+    scheme_of_labels,
+    spans_of,
+)
 from finetune.metrics.tagging import SpanCounts, span_counts, tagging_scores
 
 TAGS = ["O", *(f"{position}-{kind}" for position in "BIES" for kind in "XY")]
@@ -108,6 +120,63 @@ def test_a_word_without_prediction_is_an_error():
         tagging_scores([["O"], ["O", "O"]], [["O"], ["O"]])
 
 
-def test_a_tag_has_a_known_position_and_a_kind():
-    assert all(map(is_tag, ["O", "B-NP", "I-a-b", "E-X", "S-1"]))
-    assert not any(map(is_tag, ["", "B", "B-", "L-X", "NP", "o", "BX", "O-X"]))
+ALIKE = {
+    "BIOES": "O S-X O B-X I-X E-X S-X B-Y E-Y",
+    "BIO": "O B-X O B-X I-X I-X B-X B-Y I-Y",
+    "IOB1": "O I-X O I-X I-X I-X B-X I-Y I-Y",
+    "BMES": "O S-X O B-X M-X E-X S-X B-Y E-Y",
+    "BILOU": "O U-X O B-X I-X L-X U-X B-Y L-Y",
+    "BMEWO": "O W-X O B-X M-X E-X W-X B-Y E-Y",
+    "underscores": "O B_X O B_X I_X I_X B_X B_Y I_Y",
+    "suffixes": "O X-B O X-B X-I X-I X-B Y-B Y-I",
+    "suffixes with underscores": "O X_S O X_B X_I X_E X_S Y_B Y_E",
+}
+PLAIN_TAGS = [
+    "NN VBZ -LRB- NN-TL S I B", "NOUN PROPN X O", "ART|1 KON", "O COMMA PERIOD", "N V I A", "LABEL_0 LABEL_1", "S E",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_the_same_spans_are_read_from_every_scheme_and_written_in_it(name):
+    tags = ALIKE[name].split()
+    scheme = scheme_of_file(collections.Counter(tags))
+    assert scheme == scheme_of_labels(sorted(set(tags)))
+    spans = spans_of(scheme.canonical(tags))
+    assert spans == [Span(1, 1, "X"), Span(3, 5, "X"), Span(6, 6, "X"), Span(7, 8, "Y")]
+    bioes = bioes_tags(spans, len(tags))
+    written = LabelWriter(sorted(set(tags))).written(bioes)
+    assert spans_of(scheme.canonical(written)) == spans
+    if name == "IOB1":
+        assert iob1_tags(spans, len(tags)) == tags
+    else:
+        assert written == tags
+    assert span_counts([bioes], [scheme.canonical(written)])["X"] == SpanCounts(3, 3, 3)
+
+
+def test_positions_alone_are_spans_of_no_kind():
+    scheme = scheme_of_labels(["B", "M", "E", "S"])
+    assert spans_of(scheme.canonical(["S", "B", "M", "E", "B", "E"])) == [
+        Span(0, 0, ""),
+        Span(1, 3, ""),
+        Span(4, 5, ""),
+    ]
+    assert scheme_of_labels(["B", "I"]) == scheme_of_labels(["O", "B", "I"]) == scheme
+    assert LabelWriter(["B", "I"]).written(["S", "B", "I", "E"]) == ["B", "B", "I", "I"]
+
+
+@pytest.mark.parametrize("tags", PLAIN_TAGS)
+def test_tags_without_positions_are_plain(tags):
+    tags = tags.split()
+    assert scheme_of_file(collections.Counter(tags)) == scheme_of_labels(tags) == PLAIN
+    assert LabelWriter(tags).written(tags) == tags
+
+
+def test_labels_of_padding_do_not_decide_and_parts_of_plain_ones_do():
+    assert scheme_of_labels(["[PAD]", "O", "B-X", "I-X", "X", "[CLS]", "[SEP]"]) == BIOES
+    assert scheme_of_labels(["ADP", "NOUN", "B-NOUN", "I-NOUN", "B-ADP", "I-ADP", "B-VERB", "I-VERB"]) == PLAIN
+    assert scheme_of_labels(["O"]) == BIOES
+
+
+def test_a_kind_that_the_labels_lack_stays_as_it_is():
+    assert LabelWriter(["O", "B-X", "I-X"]).written(["S-Z", "S-X", "O"]) == ["S-Z", "B-X", "O"]
+    assert LabelWriter(["O", "I-X"]).written(["B-X", "E-X", "S-X"]) == ["I-X", "I-X", "I-X"]
