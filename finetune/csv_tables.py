@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from absl import logging
+
 from electra_span.containers import check_plain_text
 from electra_span.files import check_delimiter, check_encoding, reason_of
 from finetune.reading import BadRowLimit, DataError, Example, RowTally, is_text
@@ -56,7 +58,7 @@ def read_csv(
     settings: CsvSettings,
     *,
     labels: Sequence[str] | None = None,
-    is_labelled: bool | None = True,
+    is_labelled: bool = True,
     limit: BadRowLimit | None = None,
 ) -> CsvExamples:
     """Returns the examples of a table whose first row names its columns; their ids are the numbers of the rows, from 0.
@@ -67,7 +69,7 @@ def read_csv(
         path: of the table.
         settings: where texts and labels are.
         labels: the classes there may be; None: any.
-        is_labelled: whether there must be labels; None: where there is no column of labels, there are none.
+        is_labelled: whether there must be labels; if not, the column of labels is not read.
         limit: how many rows may be bad: broken, with a label that cannot be used (both are left out), or without text
             (kept). Without labels no row may be left out.
 
@@ -96,6 +98,44 @@ def read_csv(
         raise DataError(f"{tally.file}: there are no examples in it")
     tally.report()
     return CsvExamples(examples, tally)
+
+
+def has_known_labels(
+    path: str | os.PathLike[str],
+    settings: CsvSettings,
+    labels: Sequence[str] | None,
+    score_range: tuple[float, float] | None,
+) -> bool:
+    """Returns whether a row of a table has a label; logs if there is a column of labels without any that is known.
+
+    Tables for tests often have a column without labels, or with -1 everywhere, as exports of GLUE have.
+
+    Args:
+        path, settings: as for read_csv.
+        labels: the classes; None for scores.
+        score_range: the lowest and highest score of the training examples. One score that all rows have, outside of it,
+            is not a label.
+    """
+    rows = _rows(pathlib.Path(path), settings)
+    _, header = next(rows, (1, []))
+    if isinstance(header, csv.Error) or header.count(settings.label_column) != 1:
+        return not isinstance(header, csv.Error) and settings.label_column in header
+    column = header.index(settings.label_column)
+    received = {
+        fields[column].strip() for _, fields in rows if not isinstance(fields, csv.Error) and column < len(fields)
+    }
+    if labels is not None:
+        is_known = not received.isdisjoint(labels)
+    else:
+        lowest, highest = score_range or (0.0, 0.0)
+        scores = {score for score in map(_score, received) if score is not None}
+        is_known = len(scores) > 1 or any(lowest <= score <= highest for score in scores)
+    if not is_known:
+        logging.warning(
+            "%s: no row has a known label in the column %r; the table is taken as one without labels",
+            os.fspath(path), settings.label_column,
+        )  # fmt: skip
+    return is_known
 
 
 def _rows(path: pathlib.Path, settings: CsvSettings) -> Iterator[tuple[int, list[str] | csv.Error]]:
@@ -147,9 +187,7 @@ def numbered_rows(
             yield line_number, row
 
 
-def _columns(
-    header: list[str], settings: CsvSettings, path: str | os.PathLike[str], is_labelled: bool | None
-) -> _Columns:
+def _columns(header: list[str], settings: CsvSettings, path: str | os.PathLike[str], is_labelled: bool) -> _Columns:
     """Returns the columns that are read; raises DataError where one is missing, or there twice."""
 
     def place(name: str, hparam: str) -> int:
@@ -161,11 +199,10 @@ def _columns(
             f"{os.fspath(path)}: line 1: there must be one column {name!r} ({hparam}). Received: {there}{remedy}"
         )
 
-    has_labels = settings.label_column in header if is_labelled is None else is_labelled
     return _Columns(
         place(settings.text_column, "text_column"),
         None if settings.text_pair_column is None else place(settings.text_pair_column, "text_pair_column"),
-        place(settings.label_column, "label_column") if has_labels else None,
+        place(settings.label_column, "label_column") if is_labelled else None,
     )
 
 
@@ -194,11 +231,8 @@ def _label(
 ) -> str | float | None:
     """Returns a row's class or score, None where it cannot be used and the row is left out."""
     if settings.is_regression:
-        try:
-            score = float(field)
-        except ValueError:
-            score = math.nan
-        if math.isfinite(score):
+        score = _score(field)
+        if score is not None:
             return score
         tally.leave_out(line_number, "the score is no number", f". Received: {field!r}")
     elif not field:
@@ -208,3 +242,12 @@ def _label(
     else:
         return field
     return None
+
+
+def _score(field: str) -> float | None:
+    """Returns the finite number that a field has, None for any other."""
+    try:
+        score = float(field)
+    except ValueError:
+        return None
+    return score if math.isfinite(score) else None

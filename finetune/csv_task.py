@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from finetune.csv_tables import CsvSettings, read_csv
+from finetune.csv_tables import CsvSettings, has_known_labels, read_csv
 from finetune.reading import BadRowLimit, DataError, Example, RowTally
 
 SPLITS = ("train", "dev", "test")
@@ -62,10 +62,10 @@ def read_csv_task(
     train, tally = read_csv(files["train"], settings, limit=limit)
     labels = None if settings.is_regression else classes_of(train, tally)
     splits, tallies = {"train": train}, [tally]
+    score_range = None if labels else _range_of(train, tally)
     for split in files.keys() - {"train"}:
-        splits[split], tally = read_csv(
-            files[split], settings, labels=labels, is_labelled=None if split == "test" else True, limit=limit
-        )
+        is_labelled = split != "test" or has_known_labels(files[split], settings, labels, score_range)
+        splits[split], tally = read_csv(files[split], settings, labels=labels, is_labelled=is_labelled, limit=limit)
         tallies.append(tally)
     if "dev" not in files:
         splits["train"], splits["dev"] = stratified_split(train, dev_rate, seed)

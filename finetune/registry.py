@@ -2,14 +2,16 @@
 
 import dataclasses
 import functools
-import re
 from collections.abc import Callable, Mapping
+
+from absl import logging
 
 from electra_span.config import HparamError
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer, WordPieceTokenizer
 from finetune.config import FinetuningConfig
 from finetune.csv_tables import CsvSettings
+from finetune.head_labels import are_unnamed, matched_labels
 from finetune.qa.alignment import aligned_text
 from finetune.qa.answer_text import AnswerText, covered_text
 from finetune.qa.datasets import QA_DATASETS, dataset_of_folder
@@ -19,8 +21,6 @@ from finetune.tagging_task import TaggingTask
 from finetune.task import Task
 from finetune.task_names import TaskName
 from finetune.text_task import make_csv_task, make_glue_task
-
-_UNNAMED_LABEL = re.compile(r"LABEL_\d+")  # transformers' names of classes that were given none
 
 
 def make_tasks(
@@ -66,15 +66,16 @@ def _checked_head(task: Task, trained: HeadConfig) -> HeadConfig:
     """Returns a trained head with the labels of its task, which it must have been trained for."""
     if trained.kind != task.head.kind:
         raise DataError(f"{task.name.name}: the head in init_checkpoint is for {trained.kind}, not {task.head.kind}")
-    unnamed = bool(trained.labels) and all(map(_UNNAMED_LABEL.fullmatch, trained.labels))
-    if unnamed and len(trained.labels) == len(task.head.labels):
-        return dataclasses.replace(trained, labels=task.head.labels)
-    if trained.labels != task.head.labels:
+    labels = matched_labels(trained.labels, task.head.labels, has_fixed_order=task.name.kind == "glue")
+    if labels is None:
         raise DataError(
             f"{task.name.name}: its labels must be those that the model has learned, {', '.join(trained.labels)}. "
             f"Received: {', '.join(task.head.labels)}"
         )
-    return trained
+    if labels != trained.labels:
+        pairs = zip(trained.labels, labels, strict=True)
+        logging.warning("%s: classes of the model are called %s", task.slug, ", ".join(map(" = ".join, pairs)))
+    return dataclasses.replace(trained, labels=labels)
 
 
 def _glue(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> Task:
@@ -90,6 +91,7 @@ def _glue(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) ->
 
 
 def _csv(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> Task:
+    del known
     return make_csv_task(
         name,
         CsvSettings(
@@ -101,7 +103,6 @@ def _csv(config: FinetuningConfig, name: TaskName, known: HeadConfig | None) -> 
             has_quotes=config.csv_quotes,
             encoding=config.encoding,
         ),
-        known=known,
         max_seq_length=config.max_seq_length,
         classifier=config.classifier_head,
         dev_rate=config.dev_rate,
@@ -114,7 +115,7 @@ def _tagging(config: FinetuningConfig, name: TaskName, known: HeadConfig | None)
     return TaggingTask(
         name,
         config.task_dir(name),
-        known=known,
+        known=None if known is not None and are_unnamed(known.labels) else known,
         max_seq_length=config.max_seq_length,
         segment_id=config.tagging_segment_id,
         word_column=config.word_column,

@@ -24,7 +24,7 @@ from finetune.metrics.glue import (
     regression_scores,
 )
 from finetune.predictions import ExamplePredictions, class_predictions, score_predictions
-from finetune.reading import BadRowLimit, DataError, Example
+from finetune.reading import BadRowLimit, Example
 from finetune.rows import Rows
 from finetune.task import Evaluation, Predictions, Task
 from finetune.task_names import TaskName
@@ -149,7 +149,6 @@ def make_csv_task(
     name: TaskName,
     settings: CsvSettings,
     *,
-    known: HeadConfig | None,
     max_seq_length: int,
     classifier: str,
     dev_rate: float,
@@ -161,7 +160,6 @@ def make_csv_task(
     Args:
         name: with the path of a table or a folder.
         settings: of the tables.
-        known: the head of a model that was trained on them, whose labels hold; None: those of the training examples.
         max_seq_length: the most tokens of a row.
         classifier: "linear" or "dense".
         dev_rate: see `read_csv_task`.
@@ -171,14 +169,9 @@ def make_csv_task(
     path = name.path or ""
     csv_task = read_csv_task(path, settings, dev_rate=dev_rate, seed=seed, limit=limit)
     head = _head_of(name, csv_task.labels, csv_task.score_range, classifier)
-    if known is not None and (known.kind, known.labels) != (head.kind, head.labels):
-        raise DataError(
-            f"{path}: the classes must be those that the model has learned, {', '.join(known.labels) or 'scores'}. "
-            f"Received: {', '.join(head.labels) or 'scores'}"
-        )
     task = TextTask(
         name,
-        known or head,
+        head,
         read=lambda split: csv_task.splits[split],
         files=csv_files(path),
         metrics=_SCORES if csv_task.labels is None else _CLASSES,

@@ -121,6 +121,41 @@ def test_a_test_table_may_be_without_labels_and_then_loses_no_row(tmp_path):
         read_csv_task(tmp_path, CsvSettings())
 
 
+@pytest.mark.parametrize("label", ["-1", "", " ", "?", "LABEL_9"])
+def test_a_test_table_without_a_known_label_is_one_without_labels(tmp_path, label, caplog):
+    write(tmp_path, "text,label\na,x\nb,y\n")
+    write(tmp_path, "".join(["text,label\n", *(f"t{number},{label}\n" for number in range(30))]), "test.csv")
+    task = read_csv_task(tmp_path, CsvSettings(), limit=NO_BAD_ROWS)
+    assert len(task.splits["test"]) == 30
+    assert {example.label for example in task.splits["test"]} == {None}
+    assert "test.csv: no row has a known label in the column 'label'" in caplog.text
+
+
+@pytest.mark.parametrize("label", ["-1", "-1.0", "", "nan"])
+def test_a_test_table_with_one_score_outside_of_those_of_training_is_one_without_labels(tmp_path, label):
+    write(tmp_path, "text,label\na,0.5\nb,5\nc,3\nd,2\n")
+    write(tmp_path, f"text,label\nc,{label}\nd,{label}\n", "test.csv")
+    task = read_csv_task(tmp_path, SCORES, limit=NO_BAD_ROWS)
+    assert [example.label for example in task.splits["test"]] == [None, None]
+    write(tmp_path, "text,label\nc,6\nd,7\n", "test.csv")
+    assert [example.label for example in read_csv_task(tmp_path, SCORES).splits["test"]] == [6, 7]
+
+
+def test_a_test_table_with_a_known_label_is_one_with_labels(tmp_path):
+    write(tmp_path, "text,label\na,x\nb,y\n")
+    write(tmp_path, "text,label\nc,x\nd,-1\n", "test.csv")
+    task = read_csv_task(tmp_path, CsvSettings())
+    assert task.splits["test"] == [Example(0, "c", None, "x")]
+    assert [tally.left_out for tally in task.tallies] == [{}, {"the label is none of x, y": 1}]
+
+
+def test_development_examples_need_labels(tmp_path):
+    write(tmp_path, "text,label\na,x\nb,y\n")
+    write(tmp_path, "text,label\nc,-1\n", "dev.csv")
+    with pytest.raises(DataError, match=r"dev\.csv: line 2: the label is none of x, y\. Received: '-1'"):
+        read_csv_task(tmp_path, CsvSettings(), limit=NO_BAD_ROWS)
+
+
 def test_scores_are_numbers_and_have_a_range(tmp_path):
     rows = "".join(f"t{number},{number / 4}\n" for number in range(20))
     file = write(tmp_path, f"text,label\nlow,-1e0\n{rows}high,nan\nword,much\n")
