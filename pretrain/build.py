@@ -34,6 +34,7 @@ from pretrain.quality.filters import check_filters
 from pretrain.record_files import check_folder, file_entries
 from pretrain.sources.settings import SourceSettings
 from pretrain.spills import Spill, deal_groups, plan_reads
+from pretrain.text_losses import TextLosses, loss_warnings, unknown_warning
 from pretrain.workers import Workers
 from pretrain.workspace import end_publication, only_build, publish, was_publishing, workspace
 
@@ -206,6 +207,15 @@ def _report(manifest: dict[str, Any], seconds: float) -> None:
             entry["rows_skipped"],
             entry["rows_replaced"],
         )
+    losses = TextLosses(
+        manifest["characters_in"],
+        manifest["stripped_letters"],
+        manifest["long_words"],
+        manifest["letters_in_long_words"],
+    )
+    unknown = unknown_warning(manifest["unknown_tokens"], manifest["tokens_in"])
+    for warning in [*loss_warnings(losses), *unknown]:
+        logging.warning("%s", warning)
     tokens_in = max(1, manifest["tokens_in"])
     logging.info(
         "%d examples, %.1f %% full, in %d files from %d documents of %d tokens (%.2f %% unknown, %.2f %% dropped) "

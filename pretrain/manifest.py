@@ -28,6 +28,10 @@ class Counts:
     special_tokens: int  # [CLS] and [SEP], not among tokens_out
     unknown_tokens: int  # [UNK] among tokens_in
     dropped: Mapping[str, int]  # tokens that are in no example, by reason
+    characters_in: int = 0
+    stripped_letters: int = 0  # among characters_in, as the next two; see TextLosses
+    long_words: int = 0
+    letters_in_long_words: int = 0
 
 
 def sum_of(counts: Iterable[Counts]) -> Counts:

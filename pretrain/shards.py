@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
 from electra_span.tokenization import FlatIds, Tokenizer, load_tokenizer
 from pretrain.corpus import Documents, TextRange, read_batches
@@ -21,6 +22,7 @@ from pretrain.quality.dropped_lines import DroppedLines, keep_rest
 from pretrain.records import write_records
 from pretrain.sources.settings import SourceCounts, SourceSettings
 from pretrain.spills import ReadPlan, Spill, read_slots, write_spill
+from pretrain.text_losses import losses_of, vocabulary_warnings
 
 # First numbers of the seeds of text and of records, which makes their random numbers differ.
 _TEXT_STREAM, _RECORD_STREAM = 0, 1
@@ -78,6 +80,8 @@ def encode_task(
         source_settings: how the ranges' files are read.
         dropped_lines: the lines of the task that are left out.
     """
+    for warning in vocabulary_warnings(tokenizer) if task == 0 else ():
+        logging.warning("%s", warning)
     sources: dict[str, SourceCounts] = {}
     batches = read_batches(ranges, blanks_separate_docs=blanks_separate_docs, settings=source_settings, counts=sources)
     counts, spills = [], []
@@ -128,6 +132,7 @@ def pack_batch(
         first_line: the number of the batch's first line in the task.
     """
     lines = tokenizer.encode_flat(documents.lines)
+    losses = losses_of(tokenizer, documents.lines, lines.ids, lines.row_splits)
     kept = keep_rest(lines.ids, lines.row_splits, documents.document_ends, dropped_lines, first_line)
     draws = random.Random(" ".join(map(str, (seed, *stream))))
     rest = FlatIds(kept.ids, kept.row_splits)
@@ -142,6 +147,10 @@ def pack_batch(
         special_tokens=special_tokens,
         unknown_tokens=int(np.count_nonzero(lines.ids == tokenizer.unk_id)),
         dropped={**dropped, **kept.dropped},
+        characters_in=losses.characters,
+        stripped_letters=losses.stripped_letters,
+        long_words=losses.long_words,
+        letters_in_long_words=losses.letters_in_long_words,
     )
     return PackedBatch(examples, counts)
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from electra_span.config import UserError
 from electra_span.files import write_text
 from electra_span.folders import replaced_files, whole_folder
+from pretrain.text_losses import TextLosses, loss_warnings, losses_of, unknown_warning
 
 if TYPE_CHECKING:
     from electra_span.tokenization import Tokenizer
@@ -100,10 +101,30 @@ def learn_tokenizer(
     return subword_training.train_sentencepiece(lines, model_type=model_type, lowercase=case, **common, **numbers)
 
 
-def unknown_rate(tokenizer: "Tokenizer", lines: Sequence[str]) -> float:
-    """Returns the fraction of the lines' tokens that a vocabulary does not know."""
-    ids = tokenizer.encode_flat(lines).ids
-    return float((ids == tokenizer.unk_id).mean()) if len(ids) else 0.0
+class Fit(NamedTuple):
+    """How a vocabulary fits some text.
+
+    Attributes:
+        num_tokens: of the text.
+        num_unknown: those of them that the vocabulary does not have.
+        losses: what else is lost.
+    """
+
+    num_tokens: int
+    num_unknown: int
+    losses: TextLosses
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to say of a vocabulary that fits badly."""
+        return [*loss_warnings(self.losses), *unknown_warning(self.num_unknown, self.num_tokens)]
+
+
+def fit_of(tokenizer: "Tokenizer", lines: Sequence[str]) -> Fit:
+    """Returns how a vocabulary fits lines of text."""
+    ids, row_splits = tokenizer.encode_flat(lines)
+    losses = losses_of(tokenizer, lines, ids, row_splits)
+    return Fit(len(ids), int((ids == tokenizer.unk_id).sum()), losses)
 
 
 def write_vocabulary(path: Path, vocabulary: Sequence[str], *, overwrite: bool) -> None:

@@ -19,13 +19,14 @@ from electra_span.files import check_distinct, check_output_file, check_output_f
 from pretrain.corpus import corpus_lines
 from pretrain.sources.flags import add_corpus_flags, files_of, source_settings
 from pretrain.sources.preview import preview
+from pretrain.text_losses import vocabulary_warnings
 from pretrain.vocabularies import (
     TOKENIZER_OPTIONS,
     Lines,
     OptionError,
     OutputError,
+    fit_of,
     learn_tokenizer,
-    unknown_rate,
     write_tokenizer,
     write_vocabulary,
 )
@@ -146,6 +147,8 @@ def add_special_tokens(arguments: argparse.Namespace) -> None:
     settings = TOKENIZER_OPTIONS["wordpiece"] | vars(arguments)  # the others have theirs in their files
     strip_accents = None if settings["do_strip_accents"] else False
     tokenizer, added = load_with_special_tokens(source, settings["do_lower_case"], strip_accents)
+    for warning in vocabulary_warnings(tokenizer):
+        logging.warning("%s", warning)
     write_tokenizer(tokenizer, arguments.output_dir, overwrite=arguments.overwrite)
     first_id = tokenizer.vocab_size - len(added)
     names = ", ".join(f"{token} as {first_id + number}" for number, token in enumerate(added))
@@ -175,8 +178,11 @@ def learn(arguments: argparse.Namespace) -> None:
     sample = list(itertools.islice(corpus_lines(files, settings), _SAMPLE_LINES))
     logging.info("corpus: %d lines in %d files, %d lines used", lines.num_lines, len(files), lines.num_used)
     logging.info("%s: %d tokens; %d were asked for", place, tokenizer.vocab_size, arguments.vocab_size)
-    rate = 100 * unknown_rate(tokenizer, sample)
+    fit = fit_of(tokenizer, sample)
+    rate = 100 * fit.num_unknown / max(1, fit.num_tokens)
     logging.info("%.4f%% of the tokens in the first %d lines are unknown", rate, len(sample))
+    for warning in fit.warnings:
+        logging.warning("%s", warning)
     logging.info("%.1f seconds", time.monotonic() - start)
 
 

@@ -85,6 +85,20 @@ class LibraryWordPieceTokenizer(LibraryTokenizer):
         """Which ids begin with the prefix, bool [vocab_size]."""
         return np.array([token.startswith(self.continuation_prefix) for token in self.vocabulary])
 
+    @property
+    def max_word_length(self) -> int:
+        """The letters of the longest word that is cut into tokens."""
+        return self.description.max_word_length
+
+    def words(self, texts: Sequence[str]) -> list[list[str]]:
+        """Returns the normalised words of each text, before they are cut into tokens."""
+        normalizer, pre_tokenizer = self._backend.normalizer, self._backend.pre_tokenizer
+        if normalizer is not None:
+            texts = [normalizer.normalize_str(text) for text in texts]
+        if pre_tokenizer is None:
+            return [[text] for text in texts]
+        return [[word for word, _ in pre_tokenizer.pre_tokenize_str(text)] for text in texts]
+
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the words of ids, with a space between them."""
         return " ".join(self.tokens(ids)).replace(" " + self.continuation_prefix, "")

@@ -96,6 +96,11 @@ class WordPieceTokenizer(base.Tokenizer):
         """Returns the ids of each text, and its code points that each one covers; see encode_ragged_with_offsets."""
         return self._encode_with_places(_string_tensor(texts)).in_texts(texts)
 
+    def words(self, texts: Sequence[str]) -> list[list[str]]:
+        """Returns the normalised words of each text, before they are cut into tokens."""
+        words = normalization.space_words(self._normalize(_string_tensor(texts)))
+        return [text.decode().split() for text in words.numpy()]
+
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the words of ids, with a space between them."""
         return " ".join(self.tokens(ids)).replace(" " + self.continuation_prefix, "")

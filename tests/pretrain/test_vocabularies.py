@@ -2,7 +2,7 @@ import pytest
 
 from electra_span.config import UserError
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer, loading
-from pretrain.vocabularies import Lines, OutputError, unknown_rate, write_tokenizer
+from pretrain.vocabularies import Lines, OutputError, fit_of, write_tokenizer
 
 WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat")
 
@@ -17,10 +17,10 @@ def test_a_sample_is_spread_over_the_corpus_and_the_same_each_time(max_lines, us
         assert sample == ["3", "6", "9"]
 
 
-def test_the_unknown_rate_is_a_share_of_the_tokens():
+def test_the_fit_counts_unknown_tokens():
     tokenizer = WordPieceTokenizer(WORDS, True, None)
-    assert unknown_rate(tokenizer, ["cat dog", "cat cat"]) == 0.25
-    assert unknown_rate(tokenizer, ["", " "]) == 0.0
+    assert fit_of(tokenizer, ["cat dog", "cat cat"])[:2] == (4, 1)
+    assert fit_of(tokenizer, ["", " "])[:2] == (0, 0)
 
 
 def test_a_tokenizers_folder_is_there_when_it_is_whole(tmp_path, monkeypatch):
