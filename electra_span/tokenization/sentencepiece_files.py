@@ -1,13 +1,16 @@
 """The files of a SentencePiece tokenizer: its .model, and the tokenizer.json that Hugging Face's tokenizers read."""
 
 import base64
+import enum
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from google.protobuf import __version__ as protobuf_version
+from google.protobuf import runtime_version
 from google.protobuf.message import DecodeError
-from sentencepiece import sentencepiece_model_pb2
 
+from electra_span.files import shown
 from electra_span.tokenization import published
 from electra_span.tokenization.vocabulary import SpecialTokens, VocabularyError
 
@@ -16,9 +19,18 @@ MODEL_FILE = "spiece.model"
 _MODEL_FILES = (MODEL_FILE, "tokenizer.model", "spm.model", "sentencepiece.bpe.model")
 SPACE = "▁"
 ModelProto: TypeAlias = Any  # protobuf's generated modules have no types
-_make_proto: Any = vars(sentencepiece_model_pb2)["ModelProto"]
-PieceType: Any = _make_proto.SentencePiece.Type
 _UNIGRAM, _BPE = 1, 2  # of TrainerSpec.ModelType
+
+
+class PieceType(enum.IntEnum):
+    """ModelProto.SentencePiece.Type, without the module that needs a certain protobuf."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4
+    UNUSED = 5
+    BYTE = 6
 
 
 def find_model(path: pathlib.Path) -> pathlib.Path | None:
@@ -43,7 +55,7 @@ def parse_model(model: bytes) -> ModelProto:
     Raises:
         VocabularyError: where it is no model, or one of a kind whose words cannot be told.
     """
-    proto = _make_proto()
+    proto = _new_proto()
     try:
         proto.ParseFromString(model)
     except DecodeError as error:
@@ -53,6 +65,25 @@ def parse_model(model: bytes) -> ModelProto:
     if proto.trainer_spec.treat_whitespace_as_suffix:
         raise VocabularyError("treat_whitespace_as_suffix must be false. Received: true")
     return proto
+
+
+def _new_proto() -> ModelProto:
+    """Returns a model without fields.
+
+    sentencepiece 0.2.3 has a module that protobuf refuses below 7.36.1, and does not require that version. Imported
+    here, it stops only those who use SentencePiece.
+
+    Raises:
+        VocabularyError: the installed versions of sentencepiece and protobuf do not go together.
+    """
+    try:
+        from sentencepiece import sentencepiece_model_pb2
+    except (ImportError, runtime_version.VersionError) as error:
+        raise VocabularyError(
+            f"the installed sentencepiece does not work with protobuf {protobuf_version}: pip install "
+            f"'sentencepiece<0.2.3'. Received: {shown(str(error))}"
+        ) from error
+    return vars(sentencepiece_model_pb2)["ModelProto"]()
 
 
 def with_control_symbols(model: bytes, names: Sequence[str]) -> bytes:

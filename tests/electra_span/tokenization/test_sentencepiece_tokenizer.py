@@ -1,15 +1,18 @@
+import builtins
 import json
+import runpy
 
 import numpy as np
 import pytest
 import sentencepiece
 import tensorflow as tf
+from google.protobuf import runtime_version
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from electra_span.masking.words import find_units
-from electra_span.tokenization import VocabularyError, load_tokenizer, load_with_special_tokens
+from electra_span.tokenization import VocabularyError, load_tokenizer, load_with_special_tokens, sentencepiece_files
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 from tests.electra_span.tokenization.tiny_tokenizers import train_model
 
@@ -165,3 +168,26 @@ def test_a_folder_without_its_model_is_refused(tokenizer, tmp_path):
     (tmp_path / "spiece.model").unlink()
     with pytest.raises(VocabularyError, match=r"must hold a \.model file"):
         load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("error", [runtime_version.VersionError("gencode 7.36.1 runtime 6.33.6"), ImportError("no")])
+def test_versions_that_do_not_go_together_stop_sentencepiece_alone_and_in_one_line(tmp_path, monkeypatch, error):
+    model = train_model("unigram")
+    import_module = builtins.__import__
+
+    def refuse(name, *arguments, **keywords):
+        if "sentencepiece_model_pb2" in f"{name} {arguments[2:3]}":
+            raise error
+        return import_module(name, *arguments, **keywords)
+
+    monkeypatch.setattr(builtins, "__import__", refuse)
+    runpy.run_path(sentencepiece_files.__file__)  # what every tokenizer imports
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na", encoding="utf-8")
+    assert load_tokenizer(tmp_path).encode(["a"]) == [[5]]
+    with pytest.raises(VocabularyError, match=r"^the installed sentencepiece .* pip install.*Received: \w+[^\n]*$"):
+        SentencePieceTokenizer(model)
+
+
+def test_types_of_pieces_are_those_of_the_model():
+    types = sentencepiece_files._new_proto().SentencePiece.Type.items()
+    assert dict(types) == {kind.name: kind.value for kind in sentencepiece_files.PieceType}
