@@ -12,6 +12,7 @@ import numpy as np
 from electra_span.files import (
     FileError,
     JsonError,
+    lock_file,
     read_json_object,
     reason_of,
     whole_file,
@@ -131,18 +132,19 @@ def write_glue_submission(model_dir: str | os.PathLike[str], trial: int) -> Glue
         FileError: where there are none, or a file of predictions cannot be read.
         DataError: where a test file was not predicted in whole.
     """
-    paths = {
-        (task.name, name): path
-        for task in GLUE_TASKS.values()
-        for name, split in task.splits.items()
-        if split.submission and (path := _path_of(model_dir, task.name, name, trial)).is_file()
-    }
     target = pathlib.Path(model_dir, _FOLDER, f"glue_{trial}.zip")
-    if not paths:
-        raise FileError(f"{target}: trial {trial} has no predictions of GLUE's test files in {target.parent}")
-    predictions = [_split_predictions(GLUE_TASKS[task], split, path) for (task, split), path in paths.items()]
-    with whole_file(target) as partial:
-        missing = write_submission(partial, predictions)
+    with lock_file(target.with_name(f".{target.name}.lock")):  # of two runs that end at once the last one writes all
+        paths = {
+            (task.name, name): path
+            for task in GLUE_TASKS.values()
+            for name, split in task.splits.items()
+            if split.submission and (path := _path_of(model_dir, task.name, name, trial)).is_file()
+        }
+        if not paths:
+            raise FileError(f"{target}: trial {trial} has no predictions of GLUE's test files in {target.parent}")
+        predictions = [_split_predictions(GLUE_TASKS[task], split, path) for (task, split), path in paths.items()]
+        with whole_file(target) as partial:
+            missing = write_submission(partial, predictions)
     return GlueSubmission(target, missing)
 
 

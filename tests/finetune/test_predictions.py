@@ -2,12 +2,14 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
 import pytest
 
 from electra_span.files import FileError
+from finetune import predictions
 from finetune.glue import GLUE_TASKS
 from finetune.metrics.squad import AnswerScores
 from finetune.predictions import (
@@ -91,6 +93,25 @@ def test_submission_holds_all_test_files_of_the_trial_from_any_run(tmp_path):
         assert archive.read("STS-B.tsv").decode() == "index\tprediction\n0\t2.500\n1\t5.000\n"
     assert "CoLA.tsv" in submission.missing
     assert "STS-B.tsv" not in submission.missing
+
+
+def test_of_two_runs_that_end_at_once_the_submission_has_both_tasks(tmp_path, monkeypatch):
+    write(tmp_path, class_predictions([0], LOGITS[:1, :2], "01"), "sst", "test")
+    written, others = predictions.write_submission, []
+
+    def write_slowly(path, found):
+        if not others:
+            write(tmp_path, score_predictions([0], np.array([2.5])), "sts", "test")
+            others.append(threading.Thread(target=write_glue_submission, args=(tmp_path, 2)))
+            others[0].start()
+            others[0].join(0.5)
+        return written(path, found)
+
+    monkeypatch.setattr(predictions, "write_submission", write_slowly)
+    path = write_glue_submission(tmp_path, 2).path
+    others[0].join()
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["SST-2.tsv", "STS-B.tsv"]
 
 
 def test_submission_of_an_incomplete_file_is_an_error_and_leaves_the_one_that_was_there(tmp_path):
