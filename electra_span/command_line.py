@@ -5,7 +5,12 @@ Imports no TensorFlow, so that `--help` and mistakes in arguments answer at once
 """
 
 import argparse
+import contextlib
 import errno
+import io
+import logging
+import math
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -13,7 +18,7 @@ from typing import Any, NoReturn
 
 from absl import app
 
-from electra_span.config import HparamError, UserError
+from electra_span.config import LARGEST_COUNT, HparamError, UserError
 from electra_span.files import JsonError, MalformedJsonError, parse_json, read_json_object, shown
 
 # Failures of the machine, and places that are not what they should be: a traceback would not explain them any better.
@@ -23,6 +28,7 @@ _PLACE_ERRORS = frozenset({
     errno.EXDEV, errno.EBUSY, errno.ETXTBSY, errno.ENODEV, errno.ENXIO, errno.ESTALE,
 })  # fmt: skip
 _LONGEST_MISTAKE = 1000  # characters
+_LONGEST_LOGGED = 4000  # of one text in a line of the log: as many as the tokens of an example take
 
 
 def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[], argparse.ArgumentParser]) -> None:
@@ -36,8 +42,9 @@ def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[],
     Raises:
         SystemExit: with the status of the module's docstring, always, unless main raised anything but a UserError.
     """
+    _show_logged_texts()
     try:
-        app.run(main, flags_parser=lambda argv: parser_factory().parse_args(argv[1:]))
+        app.run(main, flags_parser=lambda argv: _parse(parser_factory(), argv[1:]))
     except UserError as error:
         _exit_with_mistake(str(error))
     except OSError as error:
@@ -47,6 +54,76 @@ def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[],
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+class _ShownTexts(logging.Filter):
+    """Makes texts in log lines, such as names of files, safe for a terminal; see `shown`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Returns True; changes the texts that the message is made of."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                shown(str(value), _LONGEST_LOGGED) if isinstance(value, str | os.PathLike | Exception) else value
+                for value in record.args
+            )
+        return True
+
+
+def _show_logged_texts() -> None:
+    logger = logging.getLogger("absl")
+    if not any(isinstance(each, _ShownTexts) for each in logger.filters):
+        logger.addFilter(_ShownTexts())
+
+
+def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """Returns parsed arguments; what argparse says of a mistake is bounded as any other, and keeps to one line."""
+    written = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(written):
+            return parser.parse_args(words)
+    finally:
+        before, error, mistake = written.getvalue().partition(": error: ")
+        usage, newline, command = before.rpartition("\n")
+        if error:
+            line = shown(f"{command}{error}{' '.join(mistake.split())}", _LONGEST_MISTAKE)
+            print(f"{usage}{newline}{line}", file=sys.stderr)
+        else:
+            sys.stderr.write(before)
+
+
+def whole_number(least: int, most: int = LARGEST_COUNT) -> Callable[[str], int]:
+    """Returns the function that reads a flag's whole number from `least` to `most`; use as argparse's `type`."""
+
+    def parse(text: str) -> int:
+        with contextlib.suppress(ValueError):  # no number, or one of more digits than Python converts
+            if least <= int(text) <= most:
+                return int(text)
+        raise argparse.ArgumentTypeError(
+            f"must be a whole number from {least} to {most}. Received: {shown(repr(text), 80)}"
+        )
+
+    return parse
+
+
+def number(least: float = -math.inf, most: float = math.inf, *, above: bool = False) -> Callable[[str], float]:
+    """Returns the function that reads a flag's number from `least` to `most`; use as argparse's `type`.
+
+    Args:
+        least: the smallest number.
+        most: the largest number.
+        above: whether `least` itself is too small.
+    """
+
+    def parse(text: str) -> float:
+        with contextlib.suppress(ValueError):
+            value = float(text)
+            if least <= value <= most and not (above and value == least):  # false for NaN
+                return value
+        rule = f" above {least}" if above else f" from {least}" if math.isfinite(least) else ""
+        rule += f"{',' if above else ''} to {most}" if math.isfinite(most) else ""
+        raise argparse.ArgumentTypeError(f"must be a number{rule}. Received: {shown(repr(text), 80)}")
+
+    return parse
 
 
 def add_run_flags(parser: argparse.ArgumentParser, *, data_dir_help: str) -> None:

@@ -18,7 +18,7 @@ from pretrain.sources.settings import SourceSettings
 RUNNERS = ("local", "beam")
 
 # Records are held in memory by the thousand, and output files are open at once by the group.
-_BOUNDS = {
+BOUNDS = {
     "max_seq_length": (MIN_SEQ_LENGTH, 2**20),
     "num_processes": (1, 1024),
     "num_out_files": (1, 2**20),
@@ -41,7 +41,7 @@ class BuildError(UserError):
 
 def check_bounds(settings: Any) -> None:
     """Raises BuildError for a number of examples, files or processes that is impossible."""
-    for name, (least, most) in _BOUNDS.items():
+    for name, (least, most) in BOUNDS.items():
         value = getattr(settings, name, least)
         if not least <= value <= most:
             raise BuildError(f"{name} must be from {least} to {most}. Received: {value}")

@@ -38,15 +38,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--compare-null-odds", default=None, metavar="FILE", help="null odds of the second model")
     parser.add_argument(
         "--threshold",
-        type=float,
+        type=command_line.number(),
         default=None,
         help="null odds above which there is no answer; without it, for each model where its F1 is best",
     )
     parser.add_argument(
         "--output", type=command_line.parse_path, required=True, metavar="DIR", help="folder to write to"
     )
-    parser.add_argument("--num-examples", type=int, default=10, help="questions of each kind to be read")
-    parser.add_argument("--seed", type=int, default=0, help="of the examples and of the bootstrap")
+    parser.add_argument(
+        "--num-examples", type=command_line.whole_number(0), default=10, help="questions of each kind to be read"
+    )
+    parser.add_argument(
+        "--seed", type=command_line.whole_number(0), default=0, help="of the examples and of the bootstrap"
+    )
     add_limit_flags(parser)
     return parser
 
@@ -88,8 +92,6 @@ def _check(arguments: argparse.Namespace) -> None:
     rules = {
         "--threshold needs --null-odds, which it is compared with": arguments.threshold is None or has_null_odds,
         "--compare-null-odds needs --compare": arguments.compare_null_odds is None or arguments.compare is not None,
-        "--num-examples must be at least 0": arguments.num_examples >= 0,
-        "--seed must be at least 0": arguments.seed >= 0,
     }
     for rule, is_met in rules.items():
         if not is_met:

@@ -8,10 +8,10 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from electra_span.files import check_output_folder
 from pretrain.build import BuildSettings, build_dataset
-from pretrain.build_settings import RUNNERS
+from pretrain.build_settings import BOUNDS, RUNNERS
 from pretrain.documents import DOCUMENT_TAILS
 from pretrain.packing import FORMATS
-from pretrain.quality.settings import DEDUP
+from pretrain.quality.settings import DEDUP, MAX_THRESHOLD, MIN_THRESHOLD
 from pretrain.sources.flags import add_corpus_flags, source_settings
 
 
@@ -36,7 +36,8 @@ def make_parser() -> argparse.ArgumentParser:
     }
     for name, meaning in numbers.items():
         default = getattr(BuildSettings, name)
-        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default, help=meaning)
+        kind = command_line.whole_number(*BOUNDS[name])
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=default, help=meaning)
     choices = {
         "runner": (RUNNERS, "what shares the work: processes of this machine, or Apache Beam (docs/scaling.md)"),
         "format": (
@@ -84,7 +85,7 @@ def _add_filter_flags(parser: argparse.ArgumentParser) -> None:
     )
     filters.add_argument(
         "--duplicate-threshold",
-        type=float,
+        type=command_line.number(MIN_THRESHOLD, MAX_THRESHOLD),
         default=BuildSettings.duplicate_threshold,
         help="least similarity of documents that are alike, of their sets of five words in a row",
     )

@@ -68,7 +68,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data-dir", required=True, help="folder of vocab.txt and pretrain_tfrecords/, tokens of 64")
     parser.add_argument("--probe-dir", required=True, help="folder of train.tsv and dev.tsv for the probe, as SST-2's")
     parser.add_argument("--results", type=command_line.parse_path, required=True, help="JSON lines, one a finished run")
-    parser.add_argument("--steps", type=int, default=3000, help="of ELECTRA; the others' follow (default: 3000)")
+    parser.add_argument(
+        "--steps",
+        type=command_line.whole_number(1),
+        default=3000,
+        help="of ELECTRA; the others' follow (default: 3000)",
+    )
     parser.add_argument("--runs", nargs="*", choices=list(_RUNS), default=list(_RUNS), help="which to make")
     command_line.add_switch(parser, "--only-table", False, "make no run")
     return parser

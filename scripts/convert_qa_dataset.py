@@ -43,7 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--history-turns",
-        type=int,
+        type=command_line.whole_number(0),
         default=0,
         metavar="K",
         help="quac: how many questions and answers before it a question begins with",

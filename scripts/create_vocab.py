@@ -59,7 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output-dir", type=command_line.parse_path, default=None, help="folder to write a tokenizer's files to"
     )
-    parser.add_argument("--vocab-size", type=int, default=30522, help="number of tokens")
+    parser.add_argument("--vocab-size", type=command_line.whole_number(1), default=30522, help="number of tokens")
     parser.add_argument(
         "--tokenizer-type", choices=list(TOKENIZER_OPTIONS), default="wordpiece", help="kind of the vocabulary"
     )
@@ -69,12 +69,20 @@ def make_parser() -> argparse.ArgumentParser:
         default=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"],
         help="special tokens in the order of their ids, as [CLS] or <s>, [SEP] or </s> and so on; others may be added",
     )
-    parser.add_argument("--max-sentences", type=int, help="lines to learn from, spread over the corpus; all otherwise")
+    parser.add_argument(
+        "--max-sentences",
+        type=command_line.whole_number(1),
+        help="lines to learn from, spread over the corpus; all otherwise",
+    )
     options = parser.add_argument_group("what not every kind has, and where nothing is said depends on it")
-    options.add_argument("--min-frequency", type=int, help=_meaning("min_frequency", "how often a piece must occur"))
+    options.add_argument(
+        "--min-frequency",
+        type=command_line.whole_number(1),
+        help=_meaning("min_frequency", "how often a piece must occur"),
+    )
     options.add_argument(
         "--character-coverage",
-        type=float,
+        type=command_line.number(0, 1, above=True),
         help=_meaning("character_coverage", "share of the text whose characters are known"),
     )
     _add_switch(options, ("--do-lower-case", "--lowercase"), "--no-lower-case", "whether to lower-case text")

@@ -31,17 +31,27 @@ def make_parser() -> argparse.ArgumentParser:
         help="the folder to write, new or empty; TensorFlow Serving wants a number for its name, as models/mine/1",
     )
     parser.add_argument(
-        "--num-answers", type=int, default=5, metavar="N", help=f"of answer, up to {MOST_ANSWERS} (default: 5)"
+        "--num-answers",
+        type=command_line.whole_number(1, MOST_ANSWERS),
+        default=5,
+        metavar="N",
+        help=f"of answer, up to {MOST_ANSWERS} (default: 5)",
     )
     parser.add_argument(
         "--no-answer-threshold",
-        type=float,
+        type=command_line.number(),
         default=OWN_THRESHOLD,
         metavar="X",
         help="of answer, the no_answer_score above which has_answer is false (default: the original's -2.75; none for "
         "a head without a classifier of answerability)",
     )
-    parser.add_argument("--num-candidates", type=int, default=5, metavar="N", help="of fill_mask (default: 5)")
+    parser.add_argument(
+        "--num-candidates",
+        type=command_line.whole_number(1),
+        default=5,
+        metavar="N",
+        help="of fill_mask, up to the number of tokens (default: 5)",
+    )
     return parser
 
 
@@ -51,10 +61,6 @@ def main(arguments: argparse.Namespace) -> None:
     check_output_folder("OUT", target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"OUT must be a new or an empty folder. Received: {str(target)!r}")
-    if not 1 <= arguments.num_answers <= MOST_ANSWERS:
-        raise UserError(f"--num-answers must be from 1 to {MOST_ANSWERS}. Received: {arguments.num_answers}")
-    if arguments.num_candidates < 1:
-        raise UserError(f"--num-candidates must be at least 1. Received: {arguments.num_candidates}")
     from electra_span.inference.saved_model import write_saved_model
     from electra_span.pretrained import load_pretrained
 

@@ -8,12 +8,13 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from electra_span.files import check_distinct, check_output_file, write_json, write_text
 from pretrain.build import plan_corpus
-from pretrain.build_settings import check_bounds
+from pretrain.build_settings import BOUNDS
 from pretrain.documents import DOCUMENT_TAILS
 from pretrain.packing import FORMATS, Packing
 from pretrain.quality.inspection import InspectionSettings, inspect_corpus
 from pretrain.quality.report_html import report_html
 from pretrain.quality.report_text import report_text
+from pretrain.quality.settings import MAX_THRESHOLD, MIN_THRESHOLD
 from pretrain.sources.flags import add_corpus_flags, files_of, source_settings
 
 
@@ -30,7 +31,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     wanted.add_argument(
         "--duplicate-threshold",
-        type=float,
+        type=command_line.number(MIN_THRESHOLD, MAX_THRESHOLD),
         default=default.duplicate_threshold,
         help="least similarity of near-duplicate documents, from 0.3 to 0.95",
     )
@@ -40,7 +41,12 @@ def make_parser() -> argparse.ArgumentParser:
     wanted.add_argument(
         "--json", type=command_line.parse_path, default=None, metavar="FILE", help="file to write all numbers to"
     )
-    parser.add_argument("--num-processes", type=int, default=1, help="processes that share the work")
+    parser.add_argument(
+        "--num-processes",
+        type=command_line.whole_number(*BOUNDS["num_processes"]),
+        default=1,
+        help="processes that share the work",
+    )
     command_line.add_switch(
         parser, "--blanks-separate-docs", default.blanks_separate_docs, "whether a blank line ends a document"
     )
@@ -54,7 +60,10 @@ def _add_token_flags(parser: argparse.ArgumentParser, default: InspectionSetting
         "--vocab-file", type=command_line.parse_path, default=None, help="a vocabulary, or the folder of a tokenizer"
     )
     tokens.add_argument(
-        "--max-seq-length", type=int, default=default.packing.max_seq_length, help="tokens of an example"
+        "--max-seq-length",
+        type=command_line.whole_number(*BOUNDS["max_seq_length"]),
+        default=default.packing.max_seq_length,
+        help="tokens of an example",
     )
     tokens.add_argument("--format", choices=FORMATS, default=default.packing.format, help="of the examples")
     tokens.add_argument(
@@ -63,7 +72,12 @@ def _add_token_flags(parser: argparse.ArgumentParser, default: InspectionSetting
         default=default.packing.document_tails,
         help="sentences: what becomes of a document's last tokens",
     )
-    tokens.add_argument("--seed", type=int, default=default.seed, help="decides how lines are packed")
+    tokens.add_argument(
+        "--seed",
+        type=command_line.whole_number(*BOUNDS["seed"]),
+        default=default.seed,
+        help="decides how lines are packed",
+    )
     command_line.add_switch(
         parser, "--do-lower-case", default.do_lower_case, "whether to lower-case text", "--no-lower-case"
     )
@@ -99,7 +113,6 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> InspectionSettings:
-    check_bounds(arguments)
     names = InspectionSettings.__dataclass_fields__
     told = {name: value for name, value in vars(arguments).items() if name in names}
     told["packing"] = Packing(arguments.max_seq_length, arguments.format, arguments.document_tails)

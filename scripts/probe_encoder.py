@@ -41,8 +41,18 @@ def make_parser() -> argparse.ArgumentParser:
         type=command_line.parse_path,
         help="folder of train.tsv and dev.tsv with columns sentence and label, such as SST-2",
     )
-    parser.add_argument("--max-seq-length", type=int, default=64, help="tokens a sentence is cut at (default: 64)")
-    parser.add_argument("--batch-size", type=int, default=256, help="sentences encoded at once (default: 256)")
+    parser.add_argument(
+        "--max-seq-length",
+        type=command_line.whole_number(3),
+        default=64,
+        help="tokens a sentence is cut at (default: 64)",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=command_line.whole_number(1),
+        default=256,
+        help="sentences encoded at once (default: 256)",
+    )
     return parser
 
 

@@ -37,7 +37,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "output_dir", type=command_line.parse_path, help="folder to write the tasks into; made if missing"
     )
-    parser.add_argument("--seed", type=int, default=42, help="decides which examples are for development")
+    parser.add_argument(
+        "--seed", type=command_line.whole_number(0), default=42, help="decides which examples are for development"
+    )
     return parser
 
 

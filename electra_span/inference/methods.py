@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from electra_span.config import EncoderConfig
+from electra_span.config import LARGEST_COUNT, EncoderConfig
 from electra_span.inference import unpacking
 from electra_span.inference.requests import (
     MOST_ANSWERS,
@@ -154,7 +154,7 @@ class TextMethods:
             InferenceError: the model is no generator, or a text has no mask; says what to do.
         """
         texts = checked_texts("texts", texts)
-        check_between("num_candidates", num_candidates, 1)
+        check_between("num_candidates", num_candidates, 1, LARGEST_COUNT)
         function = functools.partial(self._text_functions.run, "fill_mask", num_candidates=num_candidates)
         function([[]])  # a model that cannot do it says so first
         mask = self.tokenizer.special_tokens.mask

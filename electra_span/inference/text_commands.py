@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from electra_span.command_line import number, whole_number
 from electra_span.inference.input_rows import Row, read_text
-from electra_span.inference.requests import POOLINGS
+from electra_span.inference.requests import MOST_ANSWERS, POOLINGS
 from electra_span.inference.terminal import coloured
 
 _NUM_DIGITS = 7  # of numbers, which are float32
@@ -75,10 +76,16 @@ def _answer_flags(parser: argparse.ArgumentParser) -> None:
     context = parser.add_mutually_exclusive_group()
     context.add_argument("--context", help="the text that has the answers; texts are questions then")
     context.add_argument("--context-file", help="a file with that text")
-    parser.add_argument("--num-answers", type=int, default=1, metavar="N", help="at most (default: %(default)s)")
+    parser.add_argument(
+        "--num-answers",
+        type=whole_number(1, MOST_ANSWERS),
+        default=1,
+        metavar="N",
+        help="at most (default: %(default)s)",
+    )
     parser.add_argument(
         "--no-answer-threshold",
-        type=float,
+        type=number(),
         metavar="X",
         help="the no_answer_score above which has_answer is false (default: the original's -2.75; none for a head "
         "without a classifier of answerability)",
@@ -149,7 +156,11 @@ def _replaced(model: Any, rows: Sequence[Row], arguments: argparse.Namespace) ->
 
 def _fill_mask_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--num-candidates", type=int, default=5, metavar="N", help="tokens for each mask (default: %(default)s)"
+        "--num-candidates",
+        type=whole_number(1),
+        default=5,
+        metavar="N",
+        help="tokens for each mask (default: %(default)s)",
     )
 
 

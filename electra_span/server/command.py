@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import signal
 
+from electra_span.command_line import whole_number
 from electra_span.config import UserError
 from electra_span.server.limits import add_limit_flags, read_limits
 from electra_span.server.message_limit import limit_messages
@@ -26,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="127.0.0.1",
         help="where to listen (default: %(default)s, this machine only). Whoever reaches it may use it: no password",
     )
-    parser.add_argument("--port", type=_port, default=8000, help="0 for any that is free (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=whole_number(0, 2**16 - 1), default=8000, help="0 for any that is free (default: %(default)s)"
+    )
     add_limit_flags(parser)
 
 
@@ -57,10 +60,3 @@ def main(arguments: argparse.Namespace) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         listening.make_server(app, limits).run(sockets=[bound])
     print("ended", flush=True)
-
-
-def _port(text: str) -> int:
-    """Returns the number of a port."""
-    if not (text.isdecimal() and int(text) < 2**16):
-        raise argparse.ArgumentTypeError(f"must be a port's number, 0 to 65535. Received: {text!r}")
-    return int(text)

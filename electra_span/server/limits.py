@@ -2,7 +2,8 @@
 
 import argparse
 import dataclasses
-import math
+
+from electra_span.command_line import number, whole_number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ def add_limit_flags(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each limit."""
     group = parser.add_argument_group("limits")
     for field in dataclasses.fields(Limits):
-        kind = _positive_number if field.type is float else _zero_or_more if field.name == "max_waiting" else _positive
+        kind = number(0, above=True) if field.type is float else whole_number(0 if field.name == "max_waiting" else 1)
         shown = f"{field.metadata['help']} (default: {field.default:,})"
         group.add_argument(_flag(field.name), type=kind, default=field.default, metavar="N", help=shown)
 
@@ -43,34 +44,3 @@ def read_limits(arguments: argparse.Namespace) -> Limits:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
-
-
-def _positive(text: str) -> int:
-    """Returns the whole number, 1 or more, that a flag's text is."""
-    return _whole(text, 1)
-
-
-def _zero_or_more(text: str) -> int:
-    """Returns the whole number, 0 or more, that a flag's text is."""
-    return _whole(text, 0)
-
-
-def _whole(text: str, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"must be a whole number, {least} or more. Received: {text!r}")
-    return number
-
-
-def _positive_number(text: str) -> float:
-    """Returns the number above 0 that a flag's text is."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"must be a number above 0. Received: {text!r}")
-    return number

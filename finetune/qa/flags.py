@@ -2,6 +2,7 @@
 
 import argparse
 
+from electra_span import command_line
 from finetune.reading import BadRowLimit
 
 
@@ -10,14 +11,14 @@ def add_limit_flags(parser: argparse.ArgumentParser) -> None:
     default = BadRowLimit()
     parser.add_argument(
         "--max-bad-rows",
-        type=int,
+        type=command_line.whole_number(0),
         default=default.num_rows,
         metavar="N",
         help="bad questions at which it goes on, however few there are",
     )
     parser.add_argument(
         "--max-bad-rate",
-        type=float,
+        type=command_line.number(0, 1),
         default=default.rate,
         metavar="SHARE",
         help="share of bad questions at which it goes on; the larger of both counts",

@@ -36,7 +36,7 @@ def add_corpus_flags(parser: argparse.ArgumentParser, *, is_required: bool = Tru
     )
     parser.add_argument(
         "--max-bad-rate",
-        type=float,
+        type=command_line.number(0, 1),
         default=default.max_bad_rate,
         help="share of a file's lines or rows above which, from 100 on, replaced or skipped ones are an error",
     )

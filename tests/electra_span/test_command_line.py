@@ -19,10 +19,13 @@ from electra_span.config import UserError
 def parser():
     made = argparse_flags.ArgumentParser()
     made.add_argument("--outcome", default="done")
+    made.add_argument("--number", type=command_line.whole_number(1, 20), default=1)
+    made.add_argument("--share", type=command_line.number(0, 1, above=True), default=1)
     made.add_argument("--blanks-separate-docs", type=command_line.parse_bool, default=True)
     return made
 
 def main(arguments):
+    logging.debug("%s is read", arguments.outcome)
     logging.debug("a debug line")
     outcomes = {
         "mistake": UserError("a mistake,\\nexplained"),
@@ -73,6 +76,36 @@ def test_fault_of_ours_keeps_its_traceback_and_status_one():
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert done.stderr.endswith("OSError: a fault\n")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "rule"),
+    [
+        ("--number", "0", "a whole number from 1 to 20. Received: '0'"),
+        ("--number", "1000000000000", "a whole number from 1 to 20. Received: '1000000000000'"),
+        ("--number", "9" * 5000, f"a whole number from 1 to 20. Received: '{'9' * 37}...{'9' * 37}'"),
+        ("--number", "1.5", "a whole number from 1 to 20. Received: '1.5'"),
+        ("--share", "0", "a number above 0, to 1. Received: '0'"),
+        ("--share", "nan", "a number above 0, to 1. Received: 'nan'"),
+        ("--share", "a\x1b[2J", "a number above 0, to 1. Received: 'a\\x1b[2J'"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_refused_with_them(flag, value, rule):
+    done = run(flag, value)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"-c: error: argument {flag}: must be {rule}"
+
+
+def test_argparse_shows_no_control_characters_and_is_bounded():
+    done = run("--no-such-flag", "\x1b[2J" + "x" * 5000)
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+    assert len(done.stderr) < 2000
+
+
+def test_logged_names_show_no_control_characters_and_are_bounded():
+    assert "\ufffd[2J is read" in run("--verbosity=1", "--outcome", "\x1b[2J").stderr
+    assert len(run("--verbosity=1", "--outcome", "x" * 50_000).stderr) < 5000
 
 
 def test_verbosity_reaches_absl_logging_on_stderr():

@@ -11,6 +11,7 @@ from finetune.metrics import squad
 from scripts.analyze_qa import make_parser
 from tests.command_errors import error_line
 from tests.finetune.analysis.made_up import ROWS, write_files
+from tests.in_process import run_command
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "analyze_qa.py"
 REQUIRED = ["--gold=g.json", "--predictions=p.json", "--output=out"]
@@ -98,15 +99,19 @@ def test_questions_of_other_layouts_are_read(tmp_path):
         (["--format=mrqa"], "no question can be used; is it in the format mrqa?"),
         (["--threshold=1"], "--threshold needs --null-odds, which it is compared with. Received: 1.0"),
         (["--compare-null-odds=n.json"], "--compare-null-odds needs --compare. Received: n.json"),
-        (["--num-examples=-1"], "--num-examples must be at least 0. Received: -1"),
-        (["--seed=-1"], "--seed must be at least 0. Received: -1"),
-        (["--max-bad-rows=-1"], "their number must be at least 0"),
     ],
 )
 def test_mistakes_are_one_line(files, tmp_path, flags, message):
     done = _run("--gold", files["gold"], "--predictions", files["a"], "--output", tmp_path / "out", *flags)
     assert message in error_line(done)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--num-examples", "--seed", "--max-bad-rows", "--max-bad-rate", "--threshold"])
+def test_numbers_that_cannot_be_are_refused_by_their_flags(files, tmp_path, flag):
+    for value in ("-1", "nan", "9" * 5000) if flag != "--threshold" else ("nan", "x"):
+        given = ("--gold", files["gold"], "--predictions", files["a"], "--output", tmp_path / "out", flag, value)
+        assert f"error: argument {flag}: must be a " in run_command("scripts.analyze_qa", *given).mistake
 
 
 def test_a_folder_that_cannot_be_written_to_is_named(files):

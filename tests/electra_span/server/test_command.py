@@ -39,11 +39,11 @@ def test_limits_are_flags():
 @pytest.mark.parametrize(
     ("flag", "value", "rule"),
     [
-        ("--port", "65536", "must be a port's number"),
-        ("--port", "-1", "must be a port's number"),
-        ("--max-texts", "0", "must be a whole number, 1 or more"),
-        ("--max-waiting", "-1", "must be a whole number, 0 or more"),
-        ("--max-request-bytes", "1e6", "must be a whole number, 1 or more"),
+        ("--port", "65536", "must be a whole number from 0 to 65535"),
+        ("--port", "-1", "must be a whole number from 0 to 65535"),
+        ("--max-texts", "0", "must be a whole number from 1"),
+        ("--max-waiting", "-1", "must be a whole number from 0"),
+        ("--max-request-bytes", "1e6", "must be a whole number from 1"),
         ("--read-timeout-seconds", "nan", "must be a number above 0"),
     ],
 )
