@@ -29,6 +29,8 @@ LARGE_VOCABULARY = 2**17
 SPAN_OFFSET_SIZE = 200  # width of the embedding of a position in its span (Joshi et al. 2020, section 3.2)
 
 _LARGEST_FLOAT = 3.4028234663852886e38  # of float32, in which all numbers are used
+_SMALLEST_FLOAT = 1.1754943508222875e-38  # of float32 above 0: devices take smaller ones for 0
+LARGEST_FACTOR = 1e6  # of weights and rates: far above all that train, and far below where products overflow
 LARGEST_COUNT = 2**31 - 1  # of int32, in which TensorFlow and file formats count
 
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -218,6 +220,8 @@ def _typed(name: str, value: Any, declared: Any) -> Any:
         origin = typing.get_origin(choice) or choice
         if origin is float:
             if type(value) in (int, float) and abs(value) <= _LARGEST_FLOAT:
+                if 0 < abs(value) < _SMALLEST_FLOAT:
+                    raise HparamError(f"{name} must be 0, or {_SMALLEST_FLOAT:.3g} or more. Received: {value}")
                 return float(value)
         elif origin is Sequence:
             if isinstance(value, (list, tuple)):

@@ -4,9 +4,12 @@ import json
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from electra_span.config import UserError
 from electra_span.files import JsonError, parse_json, reason_of, write_text
+
+_TOO_LARGE = 2**63  # JSON has integers of any size, which floating-point numbers have not
 
 
 class TrainingLogError(UserError):
@@ -64,6 +67,14 @@ def _parsed(line: str) -> dict[str, float] | None:
         numbers = parse_json(line, "line")
     except JsonError:
         return None
-    if not isinstance(numbers, dict) or "step" not in numbers:
-        return None
-    return numbers if all(type(value) in (int, float) for value in numbers.values()) else None
+    return numbers if has_step_and_numbers(numbers) else None
+
+
+def has_step_and_numbers(value: Any) -> bool:
+    """Returns whether a value is an object of numbers with the step that they were taken at, as runs report."""
+    return (
+        isinstance(value, dict)
+        and type(value.get("step")) is int
+        and value["step"] >= 0
+        and all(type(each) is float or (type(each) is int and abs(each) < _TOO_LARGE) for each in value.values())
+    )

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from electra_span.config import EncoderConfig, HparamError, check_choice, checked_hparams
+from electra_span.config import LARGEST_COUNT, LARGEST_FACTOR, EncoderConfig, HparamError, check_choice, checked_hparams
 from electra_span.files import check_delimiter, check_encoding
 from electra_span.origin import check_origin
 
-_LARGEST_SEED = 2**31 - 1
 RETRY_SEED_STEP = 1_000_000  # from a trial's seed to that of its next run: no other trial has it
 
 _AT_LEAST: dict[str, float] = {
@@ -25,6 +24,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "init_vocabulary": ("remap", "same", "new"),
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
+_LARGEST_BATCH = 2**20  # rows, which are all there even if the files have fewer
+_AT_MOST: dict[str, float] = {
+    "train_batch_size": _LARGEST_BATCH, "eval_batch_size": _LARGEST_BATCH, "predict_batch_size": _LARGEST_BATCH,
+    "learning_rate": LARGEST_FACTOR, "frozen_encoder_learning_rate": LARGEST_FACTOR,
+    "weight_decay_rate": LARGEST_FACTOR, "answerable_weight": LARGEST_FACTOR,
+}  # fmt: skip
 _AT_MOST_ONE = ("layerwise_lr_decay", "warmup_proportion", "dev_rate", "max_bad_rate")
 
 
@@ -36,14 +41,19 @@ def check_values(config: Any) -> None:
     for name in _ABOVE_ZERO:
         if getattr(config, name) <= 0:
             raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
+    for name, most in _AT_MOST.items():
+        if getattr(config, name) > most:
+            raise HparamError(f"{name} must be at most {most:.10g}. Received: {getattr(config, name)}")
     for name in _AT_MOST_ONE:
         if not 0 <= getattr(config, name) <= 1:
             raise HparamError(f"{name} must be from 0 to 1. Received: {getattr(config, name)}")
-    if config.seed + config.num_trials - 1 + config.retry_failed_trials * RETRY_SEED_STEP > _LARGEST_SEED:
+    if config.seed + config.num_trials - 1 + config.retry_failed_trials * RETRY_SEED_STEP > LARGEST_COUNT:
         raise HparamError(
-            f"seed, num_trials: the seed of the last trial must be at most {_LARGEST_SEED}, {RETRY_SEED_STEP} less "
+            f"seed, num_trials: the seed of the last trial must be at most {LARGEST_COUNT}, {RETRY_SEED_STEP} less "
             f"for each of retry_failed_trials. Received: seed={config.seed}, num_trials={config.num_trials}"
         )
+    if config.embedding_size is not None and config.embedding_size < 1:
+        raise HparamError(f"embedding_size must be at least 1, or null. Received: {config.embedding_size}")
     if config.tagging_segment_id not in (0, 1):
         raise HparamError(f"tagging_segment_id must be 0 or 1. Received: {config.tagging_segment_id}")
     if config.dev_rate == 1:
@@ -89,8 +99,10 @@ def _check_training(config: Any) -> None:
         )
     for task, weight in config.task_weights.items():
         check_choice("task in task_weights", task, config.task_names)
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight > 0:
-            raise HparamError(f"task_weights: {task}: must be a number above 0. Received: {weight!r}")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight <= LARGEST_FACTOR:
+            raise HparamError(
+                f"task_weights: {task}: must be a number above 0, to {LARGEST_FACTOR:g}. Received: {weight!r}"
+            )
 
 
 def check_questions(config: Any, has_questions: bool) -> None:

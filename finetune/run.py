@@ -8,7 +8,7 @@ import keras
 from absl import logging
 
 from electra_span.config import EncoderConfig, HparamError
-from electra_span.devices import Execution, is_chief, make_strategy, resolve_execution
+from electra_span.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
 from electra_span.initial_weights.start import take_over, targets_of
@@ -179,7 +179,8 @@ class Run:
         )
         directory = pathlib.Path(config.init_checkpoint)
         if heads is not None:
-            check_memory([Network(self._sizes(), head="discriminator")], num_tokens=0)
+            least_tokens = 0 if has_gpu() else config.train_batch_size // config.gradient_accumulation_steps
+            check_memory([Network(self._sizes(), head="discriminator")], num_tokens=least_tokens)
         dropouts = {name: rate for name, rate in config.model_hparam_overrides.items() if name in DROPOUTS}
         with self.strategy.scope():
             if heads is not None and self._start is not None:

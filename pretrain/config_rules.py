@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from electra_span.config import HparamError, check_choice
+from electra_span.config import LARGEST_COUNT, LARGEST_FACTOR, HparamError, check_choice
 from electra_span.origin import Origin, check_origin
 from electra_span.schedules import values_of
 from pretrain.config_defaults import SHARING
@@ -18,9 +18,15 @@ _AT_LEAST: dict[str, float] = {
     "max_predictions_per_seq": 1, "max_seq_length": 3, "max_span_length": 1,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size", "span_geometric_p")
-_AT_MOST = {"generator_layers": 1000, "generator_hidden_size": 1000}
+_AT_MOST: dict[str, float] = {
+    "generator_layers": 1000, "generator_hidden_size": 1000, "span_geometric_p": 1, "max_span_length": 2**16,
+    "seed": LARGEST_COUNT,
+    # Products with these must stay within float32.
+    "gen_weight": LARGEST_FACTOR, "disc_weight": LARGEST_FACTOR, "sbgo_weight": LARGEST_FACTOR,
+    "sbpo_weight": LARGEST_FACTOR, "temperature": LARGEST_FACTOR, "learning_rate": LARGEST_FACTOR,
+    "lr_decay_power": LARGEST_FACTOR, "weight_decay_rate": LARGEST_FACTOR,
+}  # fmt: skip
 _SCHEDULES = ("mask_prob", "disc_weight", "temperature")
-_LARGEST_SEED = 2**31 - 1
 
 # What may change when a run continues in its folder: how long it runs, what it reports and where its files are.
 # `precision` and `xla` change rounding only. All else shapes the model, its input or its optimization; of the two
@@ -50,23 +56,19 @@ def check_values(config: Any) -> None:
             "replace_probs must be three shares, of [MASK], random and unchanged tokens, that add up to 1. "
             f"Received: {list(config.replace_probs)}"
         )
-    if config.span_geometric_p > 1:
-        raise HparamError(f"span_geometric_p must be at most 1. Received: {config.span_geometric_p}")
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
     for name, least in _AT_LEAST.items():
         if min(values_of(getattr(config, name))) < least:
             raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
     for name, most in _AT_MOST.items():
-        if getattr(config, name) > most:
-            raise HparamError(f"{name} must be at most {most}. Received: {getattr(config, name)}")
+        if max(values_of(getattr(config, name))) > most:
+            raise HparamError(f"{name} must be at most {most:.10g}. Received: {getattr(config, name)}")
     for name in _ABOVE_ZERO:
         if min(values_of(getattr(config, name))) <= 0:
             raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
     if not all(0 < value < 1 for value in values_of(config.mask_prob)):
         raise HparamError(f"mask_prob must be above 0 and below 1. Received: {config.mask_prob}")
-    if config.seed > _LARGEST_SEED:
-        raise HparamError(f"seed must be at most {_LARGEST_SEED}. Received: {config.seed}")
     check_origin(config.origin)
     if config.use_tpu:
         raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")
@@ -88,5 +90,9 @@ def _check_schedule(name: str, schedule: Any) -> None:
         return
     is_pairs = len(schedule) > 0 and all(len(point) == 2 for point in schedule)
     steps = [point[0] for point in schedule] if is_pairs else []
-    if not is_pairs or steps[0] < 0 or any(before >= after for before, after in itertools.pairwise(steps)):
-        raise HparamError(f"{name} must be a number or a list of [step, value] with rising steps. Received: {schedule}")
+    is_rising = all(before < after for before, after in itertools.pairwise(steps))
+    if not (is_pairs and is_rising and steps[0] >= 0 and steps[-1] <= LARGEST_COUNT):
+        raise HparamError(
+            f"{name} must be a number or a list of [step, value] with rising steps up to {LARGEST_COUNT}. "
+            f"Received: {schedule}"
+        )

@@ -15,7 +15,7 @@ from configure_pretraining import PretrainingConfig
 from electra_span import command_line
 from electra_span.config import HparamError, UserError
 from electra_span.files import JsonError, read_json_object, reason_of
-from electra_span.json_lines import JsonLines
+from electra_span.json_lines import JsonLines, has_step_and_numbers
 from pretrain.run_facts import facts_of
 
 # A line of the table: what it says, the key in the logs, and how its number is written.
@@ -135,7 +135,7 @@ def _num_parameters(weights: pathlib.Path) -> int:
 def _read_numbers(file: pathlib.Path) -> dict[str, float]:
     """Returns the numbers in a run's file of results; see `_read_json`."""
     numbers = _read_json(file)
-    if "step" not in numbers or not all(type(value) in (int, float) for value in numbers.values()):
+    if not has_step_and_numbers(numbers):
         raise SummaryError(f"{file}: must hold the step and numbers by their names; evaluate again to write it")
     return numbers
 

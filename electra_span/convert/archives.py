@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 
+from electra_span.config import UserError
 from electra_span.convert.tf1 import ConversionError
 
 _MOST_MEMBERS = 1000
@@ -27,6 +28,7 @@ def unpacked(path: pathlib.Path, beside: pathlib.Path) -> Iterator[pathlib.Path]
 
     Raises:
         ConversionError: it is no zip, is broken, or holds what an archive of a checkpoint has no reason to.
+        UserError: as raised inside, with the zip in place of the folder.
     """
     beside.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{beside.name}.unpacked-", dir=beside.parent) as name:
@@ -41,7 +43,11 @@ def unpacked(path: pathlib.Path, beside: pathlib.Path) -> Iterator[pathlib.Path]
             raise ConversionError(f"{path}: is not a zip that can be unpacked: {error}") from error
         except OSError as error:
             raise ConversionError(f"{path}: cannot be unpacked beside {beside}: {error.strerror}") from error
-        yield folder
+        try:
+            yield folder
+        except UserError as error:  # whose user knows the zip, and not the temporary folder
+            error.args = tuple(str(part).replace(name, str(path)) for part in error.args)
+            raise
 
 
 def _check_members(path: pathlib.Path, members: Sequence[zipfile.ZipInfo], free_bytes: int) -> None:

@@ -91,6 +91,10 @@ def test_files_of_a_task_are_in_its_folder_or_where_its_name_says():
     [
         ({"task_names": []}, r"task_names must be one task or more, each once. Received: \[\]"),
         ({"task_names": ["sst", "sst"]}, r"each once. Received: \['sst', 'sst'\]"),
+        ({"train_batch_size": 2**31 - 1}, "train_batch_size must be at most 1048576. Received: 2147483647"),
+        ({"answerable_weight": 1e30}, r"answerable_weight must be at most 1000000. Received: 1e\+30"),
+        ({"embedding_size": -5}, "embedding_size must be at least 1, or null. Received: -5"),
+        ({"task_names": ["sst"], "task_weights": {"sst": 1e300}}, "above 0, to 1e.06. Received: 1e.300"),
         ({"task_names": ["sst2"]}, "unknown task in task_names 'sst2': did you mean 'sst'"),
         ({"task_names": ["csv:"]}, "csv: must be followed by the path of files"),
         ({"task_names": ["csv:PATH", "csb:x"]}, "unknown task in task_names 'csb:x'"),

@@ -83,6 +83,15 @@ def test_broken_zip_is_refused(tmp_path):
         convert(tmp_path / "broken.zip", tmp_path / "out")
 
 
+def test_zip_with_nothing_that_is_read_is_named_and_not_its_temporary_folder(tmp_path):
+    for name, files in {"empty.zip": [], "notes.zip": ["notes.txt"]}.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for file in files:
+                archive.writestr(file, "text")
+        with pytest.raises(UserError, match=rf"{name}: must have .* Received: {files[0] if files else 'nothing'}"):
+            convert(tmp_path / name, tmp_path / "out")
+
+
 @pytest.fixture
 def model(golden, tmp_path) -> pathlib.Path:
     """A copy of a small Hugging Face model."""

@@ -8,6 +8,7 @@ from electra_span.config import UserError
 from electra_span.tokenization import load_tokenizer
 from pretrain.corpus import CorpusError
 from scripts import create_vocab
+from tests.in_process import run_command
 
 SCRIPT = pathlib.Path(create_vocab.__file__)
 TEXT = """<doc id="1" url="https://example.org/1" title="Lighthouse">
@@ -206,12 +207,25 @@ def test_every_kind_of_tokenizer_is_written_whole_and_fits_its_corpus(tmp_path, 
         ("bpe", ["--character-coverage", "0.99"], "bpe has no --character-coverage; it has --min-frequency"),
         ("sentencepiece-bpe", ["--min-frequency", "3"], "has no --min-frequency; it has --character-coverage"),
         ("sentencepiece-unigram", ["--strip-accents"], "has no --do-strip-accents"),
-        ("wordpiece", ["--max-sentences", "0"], "--max-sentences must be at least 1"),
     ],
 )
 def test_an_option_that_a_kind_of_tokenizer_does_not_have_is_refused(tmp_path, corpus, kind, flags, message):
     with pytest.raises(create_vocab.OptionError, match=message):
         _main("--corpus-dir", corpus, "--output-dir", tmp_path / "made", "--tokenizer-type", kind, *flags)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--max-sentences", "0"),
+        ("--vocab-size", "1" + "0" * 30),
+        ("--min-frequency", "9" * 5000),
+        ("--character-coverage", "nan"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_by_their_flags(tmp_path, corpus, flag, value):
+    given = ("--corpus-dir", corpus, "--vocab-file", tmp_path / "vocab.txt", flag, value)
+    assert f"argument {flag}: must be a " in run_command("scripts.create_vocab", *given).mistake
 
 
 def test_only_word_pieces_go_into_one_vocabulary_file(tmp_path, corpus):

@@ -8,6 +8,7 @@ import pytest
 
 from scripts.inspect_corpus import make_parser
 from tests.command_errors import error_line
+from tests.in_process import run_command
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "inspect_corpus.py"
 
@@ -77,9 +78,21 @@ def test_vocabulary_adds_what_a_build_would_make(corpus_dir, vocab_file):
     ("flags", "message"),
     [
         (["--corpus-dir=nowhere"], "Received: nowhere, which is none"),
-        (["--corpus-files=a.txt", "--duplicate-threshold=1"], "duplicate_threshold must be from"),
-        (["--corpus-files=a.txt", "--max-seq-length=2"], "max_seq_length must be from 5 to 1048576"),
     ],
 )
 def test_mistakes_are_one_line(flags, message):
     assert message in error_line(_run(*flags))
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "rule"),
+    [
+        ("--duplicate-threshold", "1", "a number from 0.3 to 0.95"),
+        ("--max-seq-length", "1000000000000", "a whole number from 5 to 1048576"),
+        ("--num-processes", "1000000000", "a whole number from 1 to 1024"),
+        ("--max-bad-rate", "nan", "a number from 0 to 1"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused_with_their_bounds(flag, value, rule):
+    mistake = run_command("scripts.inspect_corpus", "--corpus-files=a.txt", flag, value).mistake
+    assert f"argument {flag}: must be {rule}. Received: '{value}'" in mistake

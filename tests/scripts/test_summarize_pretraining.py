@@ -77,8 +77,12 @@ def test_run_without_results_is_an_error_with_a_remedy(model_dir):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[", "[]", "7", "null", "{}", '{"step": "x"}', "[" * 5000, '{"n": %s}' % ("9" * 4301)]
-)
+    "content",
+    [
+        "", "[", "[]", "7", "null", "{}", '{"step": "x"}', '{"step": NaN}', '{"step": 1e999}', '{"step": -1}',
+        '{"step": 1, "mlm_loss": %s}' % ("9" * 400), "[" * 5000, '{"n": %s}' % ("9" * 4301),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("file", ["config.json", "results/unsup_results.json"])
 def test_a_damaged_file_is_one_line_that_names_it(model_dir, file, content):
     (model_dir / file).write_text(content)
@@ -93,6 +97,8 @@ def test_damaged_weights_are_one_line_that_names_them(model_dir, content):
 
 
 def test_lines_of_logs_that_are_damaged_are_passed_over(model_dir):
+    huge = b'{"step": 1, "mlm_loss": ' + b"9" * 400 + b"}"
+    lines = [b"[1]", b"7", b'{"step": NaN}', huge, b'{"step": "x"}', b'{"step": 3}', b"\xff", b'{"step": 1']
     for log in ("train_log.jsonl", "eval_log.jsonl"):
-        (model_dir / log).write_bytes(b'[1]\n7\n{"step": "x"}\n{"step": 3}\n\xff\n{"step": 1')
+        (model_dir / log).write_bytes(b"\n".join(lines))
     assert run_command("scripts.summarize_pretraining", str(model_dir)).status == 0
