@@ -1,6 +1,7 @@
 """Files of known formats that hold no plain text, recognised by their first bytes. No TensorFlow."""
 
 import os
+import pathlib
 import re
 
 from electra_span.config import UserError
@@ -16,8 +17,11 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
     (rb"Rar!\x1a\x07", "a RAR archive"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of Microsoft Office before 2007 (.doc, .xls, .ppt)"),
     (rb"\{\\rtf\d", "an RTF document"),
-    (rb"ARROW1\x00\x00", "an Arrow file"),
-    (rb"\xff\xff\xff\xff", "an Arrow stream, as the datasets library saves"),
+    (rb"ARROW1\x00\x00", "an Arrow file; its library writes Parquet, too"),
+    (rb"\xff\xff\xff\xff", "an Arrow stream, as the datasets library saves; Dataset.to_parquet writes Parquet"),
+    (rb"ORC(\n?[\x00-\x08\x0e-\x1f])", "an ORC file"),
+    (rb".{4}\x00{4}.{4}\n", "a TFRecord file"),
+    (rb"version https://git-lfs\.github\.com/spec/", "a pointer of Git LFS; git lfs pull fetches the file"),
     (rb"PAR1", "a Parquet file"),
     (rb"Obj\x01", "an Avro file"),
     (rb"SQLite format 3\x00", "an SQLite database"),
@@ -26,7 +30,9 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
     (rb"\x80[\x02-\x05]", "a Python pickle"),
     (rb".{7}\x00\{[\"}]", "a safetensors file"),
     (rb"GGUF[\x01-\x09]\x00", "a GGUF model"),
-    (rb"\x7fELF", "a program"),
+    (rb"\x7fELF|MZ.\x00|\xca\xfe\xba\xbe\x00|\x00asm", "a program"),
+    (rb"MSCF\x00", "a cabinet archive"),
+    (rb"II\*\x00|MM\x00\*", "a TIFF image"),
     (rb"\x1f\x8b", "a gzip file"),
     (rb"\xfd7zXZ\x00", "an xz file"),
     (rb"BZh\d1AY&SY", "a bzip2 file"),
@@ -43,6 +49,24 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
     (rb"OggS\x00|fLaC\x00|ID3[\x02-\x04]\x00", "a sound file"),
     (rb"\x1a\x45\xdf\xa3|\x00\x00.{2}ftyp", "a video file"),
 )
+
+
+def check_hub_snapshot(path: str | os.PathLike[str]) -> None:
+    """Checks that a path is not the upper folder of a model in the Hub's cache, whose files are further down.
+
+    Raises:
+        UserError: it is; the message names the folder to use.
+    """
+    snapshots = pathlib.Path(path, "snapshots")
+    if not (snapshots.is_dir() and pathlib.Path(path, "blobs").is_dir()):
+        return
+    found = sorted(folder for folder in snapshots.iterdir() if folder.is_dir())
+    main = pathlib.Path(path, "refs", "main")
+    if main.is_file():
+        newest = snapshots / main.read_text(errors="replace").strip()
+        found = [newest] if newest in found else found
+    take = f"give its snapshot: {', '.join(map(str, found[:3]))}" if found else "it has no snapshot; download the model"
+    raise UserError(f"{shown(os.fspath(path))} is the upper folder of a model in the Hub's cache; {take}")
 
 
 def container_of(head: bytes) -> str | None:

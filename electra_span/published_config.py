@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, UserError
+from electra_span.containers import check_hub_snapshot
 from electra_span.convert.names import Model, ModelClass
 from electra_span.encoder import ElectraEncoder
 from electra_span.files import JsonError, read_json_object
@@ -71,6 +72,7 @@ def read_config(path: pathlib.Path) -> Architecture:
     Raises:
         PublishedModelError: it cannot be read, or describes no model that is known here.
     """
+    check_hub_snapshot(path.parent)
     settings = _read_json(path)
     architectures = settings.get("architectures")
     architecture = architectures[0] if isinstance(architectures, list) and architectures else None

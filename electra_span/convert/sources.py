@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from electra_span.config import UserError
+from electra_span.containers import check_hub_snapshot
 from electra_span.convert.archives import unpacked
 from electra_span.convert.halves import (
     CONFIG_OF_PART,
@@ -89,6 +90,7 @@ def read_source(path: pathlib.Path, num_attention_heads: Mapping[str, int | None
     """
     if not path.is_dir():
         return _of_tf1(_prefix(path), num_attention_heads)
+    check_hub_snapshot(path)
     for _ in range(_DEEPEST):
         if _recognise(path) is not None:
             break

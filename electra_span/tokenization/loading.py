@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
+from electra_span.containers import check_hub_snapshot
 from electra_span.files import shown
 from electra_span.folders import read_unchanged
 from electra_span.tokenization import bpe_files, published, sentencepiece_files, wordpiece_files
@@ -60,6 +61,7 @@ def _load(path: pathlib.Path, do_lower_case: bool, strip_accents: bool | None, *
 
 
 def _load_files(path: pathlib.Path, case: Case, add: bool) -> ExtendedTokenizer:
+    check_hub_snapshot(path)
     beside = published.read_beside(path)
     tokenizer_type = beside.tokenizer_type or _type_of_files(path)
     if not isinstance(tokenizer_type, str) or tokenizer_type not in _LOADERS:

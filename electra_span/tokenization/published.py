@@ -5,6 +5,7 @@ This module knows the files, not the tokenizers; `loading` puts the two together
 
 import json
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from absl import logging
 from tokenizers import processors
 
 from electra_span import files
+from electra_span.containers import HEAD_BYTES, container_of
 from electra_span.files import shown
 from electra_span.tokenization.vocabulary import SpecialTokens, VocabularyError
 
@@ -38,6 +40,9 @@ _ANY_TYPE = ("PreTrainedTokenizerFast", "TokenizersBackend")
 # Models for which transformers takes a class of the table where nothing names one.
 _TYPE_OF_MODEL = {"bert": "wordpiece", "electra": "wordpiece", "gpt2": "bpe", "roberta": "bpe"}
 _LISTS_OF_TOKENS = ("additional_special_tokens", "extra_special_tokens")
+
+
+_PIECE_AND_SCORE = re.compile(r".+\t-?\d+(\.\d+)?(e-?\d+)?")  # a line of SentencePiece's .vocab
 
 
 class Beside(NamedTuple):
@@ -275,6 +280,34 @@ def lines_of(text: str) -> list[str]:
     return [line.strip(" \t\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
+def check_is_list_of_tokens(path: pathlib.Path, text: str) -> None:
+    """Checks that a text is no known file of another kind than one token a line.
+
+    Args:
+        path: of the file, for errors.
+        text: of the file.
+
+    Raises:
+        VocabularyError: it is; the message says which file to give, or under which name.
+    """
+    if text.lstrip().startswith(("{", "[")) and text.rstrip().endswith(("}", "]")):
+        try:
+            files.parse_json(text, str(path))
+        except files.JsonError:
+            pass
+        else:
+            raise VocabularyError(
+                f"{path}: must have one token a line. Received: JSON; a vocab.json or tokenizer.json must have a name "
+                "that ends in .json"
+            )
+    lines = text.splitlines()
+    if lines and all(map(_PIECE_AND_SCORE.fullmatch, lines)):
+        raise VocabularyError(
+            f"{path}: must have one token a line. Received: pieces with scores, as SentencePiece lists them; give the "
+            f"model they were listed from, {path.with_suffix('.model').name}"
+        )
+
+
 def write_config(
     directory: pathlib.Path, config: Mapping[str, Any], special_tokens: SpecialTokens, model_max_length: int | None
 ) -> None:
@@ -334,7 +367,11 @@ def added_with_special(
 def read_text(path: pathlib.Path) -> str:
     """Returns the text of a UTF-8 file, without a byte order mark."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        container = container_of(content[:HEAD_BYTES])
+        if container is not None:
+            raise VocabularyError(f"{path}: must be text. Received: {container}")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise VocabularyError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:

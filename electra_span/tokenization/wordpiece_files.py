@@ -121,7 +121,9 @@ def _settings(path: pathlib.Path, config: Mapping[str, Any], case: Case) -> Word
 
 def _from_lines(path: pathlib.Path, beside: published.Beside, settings: WordPieceSettings) -> WordPieceDescription:
     """Returns the tokenizer of a file with one token a line."""
-    tokens = published.lines_of(published.read_text(path))
+    text = published.read_text(path)
+    published.check_is_list_of_tokens(path, text)
+    tokens = published.lines_of(text)
     try:
         check_vocabulary(tokens)
     except VocabularyError as error:

@@ -97,6 +97,8 @@ def _is_text(column_type: Any) -> bool:
 
     if types.is_dictionary(column_type):
         column_type = column_type.value_type
+    if types.is_null(column_type):  # in a file none of whose rows has a text
+        return True
     return types.is_string(column_type) or types.is_large_string(column_type) or types.is_string_view(column_type)
 
 
@@ -120,7 +122,7 @@ def parquet_texts(path: Path, tally: Tally) -> Iterator[str | None]:
                 raise CorpusError(f"{path}: the column {name!r} must be one of strings. Received: {column_type}")
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=[name]):
                 # `columns` also selects the field "b" of a struct "a" for a column "a.b".
-                for text in batch.column(batch.schema.get_field_index(name)).to_pylist():
+                for text in batch.column(batch.schema.names.index(name)).to_pylist():
                     tally.counts.num_rows += 1
                     yield None if text is None else text.replace("\r\n", "\n")
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:

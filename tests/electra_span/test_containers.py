@@ -12,7 +12,10 @@ import pytest
 import safetensors.numpy
 
 from electra_span.config import UserError
-from electra_span.containers import HEAD_BYTES, check_plain_text, container_of
+from electra_span.containers import HEAD_BYTES, check_hub_snapshot, check_plain_text, container_of
+from electra_span.convert.sources import read_source
+from electra_span.pretrained import load_pretrained
+from electra_span.tokenization import load_tokenizer
 
 WORDS = b"plain words\n" * 200
 
@@ -45,6 +48,11 @@ def _sqlite() -> bytes:
         return database.serialize()
 
 
+def _tfrecord() -> bytes:
+    example = b"\n\x0a\n\x08\n\x01a\x12\x03\x1a\x01\x00"
+    return len(example).to_bytes(8, "little") + b"\xa1\xb2\xc3\xd4" + example
+
+
 @pytest.mark.parametrize(
     ("content", "name"),
     [
@@ -59,6 +67,9 @@ def _sqlite() -> bytes:
         (pickle.dumps(WORDS, protocol=2), "a Python pickle"),
         (pickle.dumps(WORDS), "a Python pickle"),
         (safetensors.numpy.save({"a": np.zeros(3)}), "a safetensors file"),
+        (_tfrecord(), "a TFRecord file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a pointer of Git LFS"),
+        (b"MZ\x90\0\3\0", "a program"),
         (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
         (b"7z\xbc\xaf\x27\x1c\0\4", "a 7z archive"),
         (b"Rar!\x1a\x07\x01\x00", "a RAR archive"),
@@ -89,11 +100,51 @@ def test_arrow_files_and_streams_are_named():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "PK", "RIFF is a word", "The ftyp box", "ID3 tags", "Rar! said he", "{\\rtfm", "BZh9", "]", "ÿØ"]
+    "text",
+    [
+        "",
+        "PK",
+        "RIFF is a word",
+        "The ftyp box",
+        "ID3 tags",
+        "Rar! said he",
+        "{\\rtfm",
+        "BZh9",
+        "]",
+        "ORC\nand",
+        "MZ",
+        "ÿØ",
+    ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "cp1252"])
 def test_text_is_not_taken_for_anything_else(text, encoding):
     assert container_of((text + " and more words\n" * 40).encode(encoding)[:HEAD_BYTES]) is None
+
+
+def test_orc_files_are_named():
+    pyarrow, orc = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.orc")
+    content = io.BytesIO()
+    orc.write_table(pyarrow.table({"text": ["a"]}), content)
+    assert container_of(content.getvalue()[:HEAD_BYTES]) == "an ORC file"
+
+
+@pytest.mark.parametrize("has_ref", [True, False])
+def test_the_upper_folder_of_the_hub_cache_is_told_to_take_its_snapshot(tmp_path, has_ref):
+    folder = tmp_path / "models--x--y"
+    for name in ("blobs", "refs", "snapshots/abc", "snapshots/def"):
+        (folder / name).mkdir(parents=True)
+    if has_ref:
+        (folder / "refs/main").write_text("def")
+    for snapshot in ("def",) if has_ref else ("abc", "def"):
+        with pytest.raises(UserError, match=f"give its snapshot: .*/snapshots/{snapshot}"):
+            check_hub_snapshot(folder)
+    check_hub_snapshot(folder / "snapshots/abc")
+    with pytest.raises(UserError, match="snapshots"):
+        load_tokenizer(folder)
+    with pytest.raises(UserError, match="snapshots"):
+        load_pretrained(folder)
+    with pytest.raises(UserError, match="snapshots"):
+        read_source(folder, {})
 
 
 def test_a_file_that_is_missing_is_left_to_its_reader(tmp_path):

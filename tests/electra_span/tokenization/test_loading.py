@@ -62,6 +62,32 @@ def test_a_broken_vocabulary_is_refused_with_the_place(tmp_path, content, messag
     assert isinstance(error.value, UserError)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("spiece.vocab", b"<unk>\t0\n\xe2\x96\x81the\t-3.2\n,\t-1e-05\n", r"SentencePiece.*give.*spiece\.model"),
+        ("vocabs.txt", b'{\n  "a": 0,\n  "b": 1\n}\n', r"Received: JSON; .*ends in \.json"),
+        ("vocab.txt", b'["a", "b"]', r"Received: JSON"),
+        ("vocab.txt", b"PK\x03\x04\x14\0", r"must be text\. Received: a zip archive"),
+        (
+            "vocab.txt",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            r"must be text\. Received: a pointer of Git LFS",
+        ),
+    ],
+)
+def test_a_file_that_is_no_list_of_tokens_is_named_by_what_it_is(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(VocabularyError, match=message):
+        load_tokenizer(tmp_path / name)
+
+
+def test_a_tokenizer_json_may_be_given_as_a_file(tmp_path, vocab_file):
+    tokenizer = load_tokenizer(vocab_file, do_lower_case=False)
+    tokenizer.save(tmp_path)
+    assert load_tokenizer(tmp_path / "tokenizer.json").fingerprint == tokenizer.fingerprint
+
+
 def test_a_missing_vocabulary_is_named(tmp_path):
     with pytest.raises(VocabularyError, match=r"nowhere\.txt"):
         load_tokenizer(tmp_path / "nowhere.txt")

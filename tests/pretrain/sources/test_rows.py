@@ -301,3 +301,14 @@ def test_missing_pyarrow_is_an_error_that_says_what_to_install(tmp_path, monkeyp
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(CorpusError, match=r"a\.parquet: to read Parquet .*pip install"):
         _read(_write(tmp_path / "a.parquet", b"PAR1"))
+
+
+def test_a_parquet_file_may_have_a_column_twice_or_without_any_text(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    twice = pyarrow.table([pyarrow.array(["one"]), pyarrow.array(["two"])], names=["text", "text"])
+    parquet.write_table(twice, tmp_path / "a.parquet")
+    assert _read(tmp_path / "a.parquet")[0] == [["one"]]  # the first, as in CSV
+    parquet.write_table(pyarrow.table({"text": pyarrow.nulls(3)}), tmp_path / "b.parquet")
+    texts, _, counts = _read(tmp_path / "b.parquet")
+    assert (texts, counts.rows_without_text) == ([], 3)
