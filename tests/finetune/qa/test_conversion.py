@@ -1,5 +1,6 @@
 """Converted files hold every usable question once, with every answer at its offset, and say what became of the rest."""
 
+import contextlib
 import gzip
 import json
 
@@ -98,7 +99,7 @@ def test_contexts_are_kept_no_longer_than_until_their_last_question(tmp_path, ou
 
     monkeypatch.setattr(conversion, "iterate_questions", noting)
     monkeypatch.setattr(conversion, "write_squad", write)
-    monkeypatch.setattr(conversion, "write_whole", lambda path, write: write(path))
+    monkeypatch.setattr(conversion, "whole_file", contextlib.nullcontext)
     convert_to_squad(file, "newsqa", output)
     assert seen == ["question", "question", "paragraph"] * 4
 
@@ -288,3 +289,32 @@ def test_after_an_error_the_output_is_as_it_was(table, output, ending):
     assert output.read_text() == "as it was"
     assert table.read_bytes() == before
     assert list(output.parent.iterdir()) == [output]
+
+
+def test_an_export_of_an_annotation_tool_and_a_table_of_questions_become_the_same_file(tmp_path):
+    context = "One 😀 two."
+    placeholder = {"text": "", "answer_start": -1, "answer_category": "NOT_GIVEN"}
+    answer = {"text": "two", "answer_start": "6"}
+    export = [
+        {"id": 83394, "question": "a?", "is_impossible": "true", "answers": [placeholder]},
+        {"id": 83395.0, "question": "b?", "is_impossible": 0, "answers": [answer, placeholder]},
+    ]
+    columns = [{"text": [], "answer_start": []}, {"text": ["two"], "answer_start": [6]}]
+    table = [
+        {"id": question["id"], "question": question["question"], "context": context, "answers": answers}
+        for question, answers in zip(export, columns, strict=True)
+    ]
+    contents = {
+        "export.json": json.dumps({"data": [{"paragraphs": [{"context": context, "qas": export}]}]}),
+        "table.json": json.dumps({"data": table}),
+        "table.jsonl": "\n".join(map(json.dumps, table)),
+    }
+    written = set()
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+        report = convert_to_squad(tmp_path / name, "squad", tmp_path / "out.json")
+        assert (report.num_written, report.num_impossible, report.num_answers) == (2, 1, 1)
+        written.add((tmp_path / "out.json").read_text())
+    assert len(written) == 1
+    questions = read_questions(tmp_path / "out.json", "squad", for_training=True).questions
+    assert [(question.id, question.is_impossible) for question in questions] == [("83394", True), ("83395", False)]
