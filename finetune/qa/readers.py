@@ -179,7 +179,7 @@ def _mistake_in(row: QuestionRow, known: Container[str]) -> str | None:
         return "the id is missing"
     if row.id in known:
         return "the id of another question"
-    if row.is_impossible and row.gold_texts:
+    if row.is_impossible and (row.gold_texts or row.answers):
         return "an answer to a question that is called impossible"
     return None
 

@@ -1,5 +1,6 @@
 """Every field of a question by the type that a JSON writer gave it, as docs/finetuning.md says row by row."""
 
+import copy
 import json
 import pathlib
 
@@ -399,3 +400,67 @@ def test_a_folder_of_json_lines_is_of_the_format_that_its_fields_have(tmp_path):
         dataset = dataset_of_folder("mine", folder)
         assert (dataset.file_format, dataset.has_impossible) == (file_format, file_format == "squad")
         assert len(read_split(dataset, "train", folder).questions) == 2
+
+
+VALUES = (
+    None,
+    True,
+    -1,
+    2.5,
+    10**30,
+    "",
+    "x",
+    "\ud800",
+    [],
+    {},
+    [None],
+    ["x"],
+    {"text": [1], "answer_start": None},
+    ABSENT,
+)
+FUZZED = {
+    "squad": {"data": [squad_of("title", "t")["data"][0], {**FLAT[0], "id": "flat"}]},
+    "quac": quac_of("answers", [SMITH]),
+    "mrqa": mrqa_of("qid", "q")[0],
+}
+
+
+def places_in(value, place=()):
+    yield place
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        yield from places_in(item, (*place, name))
+
+
+def replaced(content, place, value):
+    content = copy.deepcopy(content)
+    owner = content
+    for name in place[:-1]:
+        owner = owner[name]
+    if value is ABSENT:
+        del owner[place[-1]]
+    else:
+        owner[place[-1]] = value
+    return content
+
+
+@pytest.mark.parametrize("for_training", [True, False])
+@pytest.mark.parametrize("file_format", FUZZED)
+def test_any_value_in_any_place_is_read_or_named(tmp_path, file_format, for_training, monkeypatch):
+    monkeypatch.setattr("finetune.reading.logging.warning", lambda *_: None)
+    messages: list[str] = []
+    for place in list(places_in(FUZZED[file_format]))[1:]:
+        for value in VALUES:
+            path = write(tmp_path, replaced(FUZZED[file_format], place, value))
+            try:
+                questions = read(path, file_format, for_training=for_training).questions
+            except DataError as error:
+                messages.append(str(error))
+                continue
+            for question in questions:
+                assert all(isinstance(text, str) for text in (question.id, question.text, question.context))
+                assert all(question.context[answer.start : answer.end] == answer.text for answer in question.answers)
+                assert all(text.strip() for text in question.gold_texts)
+                assert not (question.is_impossible and question.answers + question.gold_texts)
+                assert question.is_impossible or question.answers or not for_training
+    assert all("file.json: " in message and "\n" not in message for message in messages)
