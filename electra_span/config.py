@@ -207,6 +207,13 @@ def checked_hparams(config_class: type, hparams: Mapping[str, Any]) -> dict[str,
     return {name: _typed(name, value, declared[name]) for name, value in hparams.items()}
 
 
+def check_paths(config: Any, names: Sequence[str]) -> None:
+    """Raises HparamError for a path that is given and empty, which would mean the current folder, or nothing."""
+    for name in names:
+        if getattr(config, name) == "":
+            raise HparamError(f"{name} must be a path. Received: ''")
+
+
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
     """Raises HparamError, naming the nearest choice, where value is not one of the choices."""
     if value not in choices:

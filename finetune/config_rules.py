@@ -2,15 +2,24 @@
 
 from typing import Any
 
-from electra_span.config import LARGEST_COUNT, LARGEST_FACTOR, EncoderConfig, HparamError, check_choice, checked_hparams
+from electra_span.config import (
+    LARGEST_COUNT,
+    LARGEST_FACTOR,
+    EncoderConfig,
+    HparamError,
+    check_choice,
+    check_paths,
+    checked_hparams,
+)
 from electra_span.files import check_delimiter, check_encoding
 from electra_span.origin import check_origin
 
 RETRY_SEED_STEP = 1_000_000  # from a trial's seed to that of its next run: no other trial has it
 
 _AT_LEAST: dict[str, float] = {
-    "seed": 0, "num_trials": 1, "weight_decay_rate": 0, "train_batch_size": 1, "eval_batch_size": 1,
-    "predict_batch_size": 1, "save_checkpoints_steps": 1, "iterations_per_loop": 1, "n_writes_test": 0,
+    "seed": 0, "num_trials": 1, "embedding_size": 1, "weight_decay_rate": 0, "train_batch_size": 1,
+    "eval_batch_size": 1, "predict_batch_size": 1, "save_checkpoints_steps": 1, "iterations_per_loop": 1,
+    "n_writes_test": 0,
     "max_seq_length": 5, "max_query_length": 1, "doc_stride": 1, "n_best_size": 1, "max_answer_length": 1,
     "answerable_weight": 0, "beam_size": 1, "max_bad_rows": 0, "vocab_size": 1, "num_tpu_cores": 1,
     "retry_failed_trials": 0, "frozen_encoder_epochs": 0, "gradient_accumulation_steps": 1, "log_steps": 1,
@@ -36,7 +45,7 @@ _AT_MOST_ONE = ("layerwise_lr_decay", "warmup_proportion", "dev_rate", "max_bad_
 def check_values(config: Any) -> None:
     """Raises HparamError for a value of a FinetuningConfig that is not possible."""
     for name, least in _AT_LEAST.items():
-        if getattr(config, name) < least:
+        if getattr(config, name) is not None and getattr(config, name) < least:
             raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
     for name in _ABOVE_ZERO:
         if getattr(config, name) <= 0:
@@ -66,6 +75,7 @@ def check_values(config: Any) -> None:
         check_choice(name, getattr(config, name), choices)
     if config.xla not in (True, False, "auto"):
         raise HparamError(f"xla must be true, false or 'auto'. Received: {config.xla!r}")
+    check_paths(config, ("model_dir", "init_checkpoint", "vocab_file"))
     check_delimiter("csv_delimiter", config.csv_delimiter)
     check_encoding("encoding", config.encoding)
     _check_training(config)

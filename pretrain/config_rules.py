@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from electra_span.config import LARGEST_COUNT, LARGEST_FACTOR, HparamError, check_choice
+from electra_span.config import LARGEST_COUNT, LARGEST_FACTOR, HparamError, check_choice, check_paths
 from electra_span.origin import Origin, check_origin
 from electra_span.schedules import values_of
 from pretrain.config_defaults import SHARING
@@ -26,6 +26,10 @@ _AT_MOST: dict[str, float] = {
     "sbpo_weight": LARGEST_FACTOR, "temperature": LARGEST_FACTOR, "learning_rate": LARGEST_FACTOR,
     "lr_decay_power": LARGEST_FACTOR, "weight_decay_rate": LARGEST_FACTOR,
 }  # fmt: skip
+_PATHS = (
+    "model_dir", "pretrain_tfrecords", "eval_tfrecords", "vocab_file", "init_checkpoint", "generator_checkpoint",
+    "results_txt", "results_pkl",
+)  # fmt: skip
 _SCHEDULES = ("mask_prob", "disc_weight", "temperature")
 
 # What may change when a run continues in its folder: how long it runs, what it reports and where its files are.
@@ -69,6 +73,7 @@ def check_values(config: Any) -> None:
             raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
     if not all(0 < value < 1 for value in values_of(config.mask_prob)):
         raise HparamError(f"mask_prob must be above 0 and below 1. Received: {config.mask_prob}")
+    check_paths(config, _PATHS)
     check_origin(config.origin)
     if config.use_tpu:
         raise HparamError("use_tpu: TPUs are not supported; set it to false to train on GPUs or CPUs. Received: true")

@@ -46,6 +46,9 @@ def find_special_tokens(vocabulary: Iterable[str], config: Mapping[str, Any] | N
     tokens = set(vocabulary)
     found = {role: _find(role, tokens, config or {}) for role in _SPELLINGS}
     for role, token in found.items():
+        named = _named(role, config or {})
+        if named is not None and named not in tokens:
+            raise VocabularyError(f"{role}_token must be a token of the vocabulary. Received: {named!r}")
         if token is None:
             raise VocabularyError(
                 f"token {_SPELLINGS[role][0]} is missing; a vocabulary must have {' '.join(SPECIAL_TOKENS)}, or as "
@@ -93,9 +96,14 @@ def check_vocabulary(vocabulary: Sequence[str]) -> None:
 
 
 def _find(role: str, tokens: Collection[str], config: Mapping[str, Any]) -> str | None:
-    """Returns the token of a role, None where there is none."""
+    """Returns the token of a role, None if the vocabulary has none."""
+    candidates = (_named(role, config), *_SPELLINGS[role])
+    return next((token for token in candidates if token in tokens), None)
+
+
+def _named(role: str, config: Mapping[str, Any]) -> str | None:
+    """Returns the name that a configuration gives to the token of a role, None if it gives none."""
     named = config.get(f"{role}_token")
     if isinstance(named, Mapping):  # transformers writes tokens with their flags, too
         named = named.get("content")
-    candidates = ([named] if isinstance(named, str) else []) + list(_SPELLINGS[role])
-    return next((token for token in candidates if token in tokens), None)
+    return named if isinstance(named, str) else None
