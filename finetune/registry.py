@@ -11,7 +11,7 @@ from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer, WordPieceTokenizer
 from finetune.config import FinetuningConfig
 from finetune.csv_tables import CsvSettings
-from finetune.head_labels import are_unnamed, matched_labels
+from finetune.head_labels import matched_labels
 from finetune.qa.alignment import aligned_text
 from finetune.qa.answer_text import AnswerText, covered_text
 from finetune.qa.datasets import QA_DATASETS, dataset_of_folder
@@ -115,7 +115,7 @@ def _tagging(config: FinetuningConfig, name: TaskName, known: HeadConfig | None)
     return TaggingTask(
         name,
         config.task_dir(name),
-        known=None if known is not None and are_unnamed(known.labels) else known,
+        known=known,
         max_seq_length=config.max_seq_length,
         segment_id=config.tagging_segment_id,
         word_column=config.word_column,

@@ -4,7 +4,7 @@ import collections
 import itertools
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from absl import logging
@@ -27,6 +27,7 @@ _DOCUMENT_START = "-DOCSTART-"
 _COMMENT = "#"
 _BETWEEN_COLUMNS = re.compile("[ \t]+")
 _CONLLU_WIDTH = 10
+_MOST_PLAIN_TAGS = 100  # in a small file; in others one for ten words
 _NO_WORD_OF_CONLLU = re.compile(r"\d+[-.]\d+")  # the id of a line for several words, or of an empty one
 
 
@@ -44,6 +45,7 @@ class TaggedSentences(NamedTuple):
     sentences: list[TaggedSentence]
     tally: RowTally  # of sentences
     num_repaired: int  # sentences whose tags follow no scheme
+    file_tags: tuple[str, ...]  # as they are in the file, sorted
 
 
 class _Mistake(NamedTuple):
@@ -67,14 +69,14 @@ class _Layout(NamedTuple):
     Attributes:
         width: the number of columns.
         word_column, tag_column: those that are read.
-        tags: that occur, of rows that cannot be comments.
+        tags: the number of words by tag, of rows that cannot be comments.
         scheme: of the tags.
     """
 
     width: int
     word_column: int
     tag_column: int
-    tags: Collection[str]
+    tags: Mapping[str, int]
     scheme: Scheme
 
 
@@ -136,12 +138,22 @@ def read_tagged(
     tally.report()
     if num_repaired:
         logging.warning("%s: tags of %d sentences follow no scheme; read as by %s", path, num_repaired, reading)
-    return TaggedSentences(sentences, tally, num_repaired)
+    _check_plain_tags(layout, tally.file)
+    return TaggedSentences(sentences, tally, num_repaired, tuple(sorted(layout.tags)))
 
 
 def labels_of(sentences: Iterable[TaggedSentence]) -> tuple[str, ...]:
     """Returns the tags that occur, in the order of their ids."""
     return tuple(sorted({tag for sentence in sentences for tag in sentence.tags}))
+
+
+def _check_plain_tags(layout: _Layout, file: str) -> None:
+    """Raises DataError for so many different tags that they are those of another column."""
+    if layout.scheme.is_plain and len(layout.tags) > max(_MOST_PLAIN_TAGS, sum(layout.tags.values()) // 10):
+        raise DataError(
+            f"{file}: tag_column must be the column of tags. Received: {layout.tag_column}, with {len(layout.tags)} "
+            f"different values for {sum(layout.tags.values())} words, such as {shown(repr(min(layout.tags)), 80)}"
+        )
 
 
 def _grouped(lines: Iterable[str]) -> Iterator[list[_Row]]:
@@ -214,6 +226,8 @@ def _mistake(rows: Sequence[_Row], layout: _Layout) -> _Mistake | None:
     if not all(-width <= column < width for column in columns):
         rule = f"no column {layout.word_column} or {layout.tag_column}"
         return _Mistake(rows[0].line_number, rule, f". Received: {width} columns")
+    if len({column % width for column in columns}) == 1:
+        return _Mistake(rows[0].line_number, "word_column and tag_column must differ", f". Received: {width} columns")
     for line_number, row in rows:
         if len(row) != width:
             return _Mistake(line_number, f"not {width} columns as in the first line", f". Received: {len(row)}")

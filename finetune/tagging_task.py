@@ -1,5 +1,6 @@
 """Tasks that tell a tag for each word: chunking, and any other files of CoNLL's kind."""
 
+import dataclasses
 import functools
 import hashlib
 import os
@@ -8,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from electra_span.head_config import HeadConfig
 from electra_span.tags import LabelWriter
 from electra_span.tokenization import Tokenizer
+from finetune.head_labels import are_unnamed
 from finetune.metrics.glue import mean_loss
 from finetune.metrics.tagging import accuracy_score, span_scores
 from finetune.predictions import ExamplePredictions, tag_predictions
@@ -22,15 +25,18 @@ from finetune.tagging import joined_windows, tagging_features
 from finetune.task import Evaluation, Predictions, Task
 from finetune.task_names import TaskName
 
+_EXTENSIONS = (".txt", ".conllu", ".conll", ".tsv", ".bio", ".iob")
+
 
 class TaggingTask(Task):
-    """A task of a folder with train.txt and, as far as they are there, dev.txt and test.txt.
+    """A task of a folder with train.txt and, as far as they are there, dev.txt and test.txt; or of one file.
 
-    Where there is no dev.txt, some of the training sentences are taken out to be evaluated on.
+    Other extensions are .conllu, .conll, .tsv, .bio and .iob. Where there is no dev.txt, some of the training sentences
+    are taken out to be evaluated on.
 
     Args:
         name: as in hparams.
-        directory: of the files.
+        directory: of the files, or the only file.
         known: the head of a model that was trained on them, whose tags hold; None: those of the training examples.
         max_seq_length: the most tokens of a window.
         segment_id: of all tokens.
@@ -63,10 +69,13 @@ class TaggingTask(Task):
         self._max_seq_length, self._segment_id = max_seq_length, segment_id
         self._read = functools.cache(self._read_file)
         self._sentences = functools.cache(self._read_split)
-        self._labels = known.labels if known else None
+        self._labels = self._known_labels(known.labels) if known else None
         labels = self._labels or labels_of(self._read("train"))
-        super().__init__(name, known or HeadConfig(task=name.head, kind="tagging", labels=labels))
+        head = HeadConfig(task=name.head, kind="tagging", labels=labels)
+        super().__init__(name, dataclasses.replace(known, labels=labels) if known else head)
         self._labels, self._writer = self.head.labels, LabelWriter(self.head.labels)
+        if self._writer.scheme.is_plain:
+            logging.info("%s: its tags have no positions, and are scored by accuracy: %s", name.name, ", ".join(labels))
         has_test = self._file("test").is_file()
         self.evaluation_splits = ["dev", "test"] if has_test else ["dev"]
         self.test_splits = ["test"] if has_test else []
@@ -130,8 +139,23 @@ class TaggingTask(Task):
         tags = ([self.head.labels[index] for index in classes[:length]] for classes, length in windows)
         return joined_windows(rows.places["example_ids"].tolist(), tags)
 
+    def _known_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """Returns a model's labels; if they have no names, those of the training file, sorted as transformers does."""
+        if not are_unnamed(labels):
+            return labels
+        tags = read_tagged(self._file("train"), **self._columns, limit=self._limit).file_tags
+        if len(tags) != len(labels):
+            raise DataError(
+                f"{self._file('train')}: the model has {len(labels)} labels without names, which must be as many as "
+                f"the tags there. Received: {len(tags)} tags, {', '.join(tags[:20])}"
+            )
+        return tags
+
     def _file(self, split: str) -> pathlib.Path:
-        return self._directory / f"{split}.txt"
+        if self._directory.is_file():
+            return self._directory if split == "train" else self._directory / split
+        files = [self._directory / f"{split}{extension}" for extension in _EXTENSIONS]
+        return next((file for file in files if file.is_file()), files[0])
 
     def _read_file(self, split: str) -> list[TaggedSentence]:
         return read_tagged(self._file(split), **self._columns, labels=self._labels, limit=self._limit).sentences

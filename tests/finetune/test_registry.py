@@ -34,6 +34,54 @@ def test_tasks_know_their_labels(data_dir):
     assert (head.kind, head.joint_prediction, head.answerable_classifier) == ("questions", False, False)
 
 
+def _tagged(folder, tags, **files):
+    folder.mkdir()
+    rows = "\n".join(map(" ".join, zip(("red", "green", "one", "blue"), tags.split(), strict=True)))
+    for name in files or {"train": 1, "dev": 1}:
+        (folder / f"{name}.conllu").write_text(f"# text = red green\n{rows}\n")
+    return f"tag:{folder}"
+
+
+@pytest.mark.parametrize(
+    ("labels", "tags", "scores"),
+    [
+        (("B-C", "E-C", "O", "S-C"), "B-C I-C O B-C", {"f1": 100, "accuracy": 100}),
+        (("O", "B-C", "I-C"), "B-C E-C O S-C", {"f1": 100, "accuracy": 100}),
+        (("C-I", "O"), "B_C L_C O U_C", {"f1": 100, "accuracy": 100}),
+        (("LABEL_0", "LABEL_1", "LABEL_2"), "B-C I-C O B-C", {"f1": 100, "accuracy": 100}),
+        (("ADJ", "NUM"), "ADJ ADJ NUM ADJ", {"accuracy": 100}),
+    ],
+)
+def test_a_published_tagger_is_scored_whatever_its_scheme_and_that_of_the_files(
+    tmp_path, tokenizer, labels, tags, scores
+):
+    name = _tagged(tmp_path / "files", tags)
+    known = {"tagging": HeadConfig(task="tagging", kind="tagging", labels=labels)}
+    task = _task(tmp_path, name, known)
+    rows = task.make_rows("dev", tokenizer)
+    assert rows.targets["weights"].values.all()
+    predictions = {"classes": [rows.targets["labels"].row(0)], "loss": [np.float32(0.5)]}
+    found = task.evaluate("dev", rows, predictions).scores
+    of_spans = {"precision": 100, "recall": 100} if "f1" in scores else {}
+    assert found == {"loss": pytest.approx(0.5 / 4), **of_spans, **scores}
+    assert task.headline(found) == 100
+
+
+def test_labels_without_names_must_be_as_many_as_the_tags(tmp_path):
+    name = _tagged(tmp_path / "files", "B-C I-C O B-C")
+    known = {"t": HeadConfig(task="t", kind="tagging", labels=("LABEL_0", "LABEL_1"))}
+    with pytest.raises(DataError, match=r"2 labels without names, .* Received: 3 tags, B-C, I-C, O"):
+        _task(tmp_path, name, known)
+
+
+def test_one_file_of_tags_is_a_task(tmp_path, tokenizer):
+    (tmp_path / "tags.txt").write_text("red A\n\ngreen B\n\none A\n\ntwo B\n\nblue A\n")
+    task = _task(tmp_path, f"tag:{tmp_path / 'tags.txt'}", dev_rate=0.5)
+    assert task.head.labels == ("A", "B")
+    assert sum(len(task.make_rows(split, tokenizer)) for split in ("train", "dev")) == 5
+    assert task.test_splits == []
+
+
 def test_pairs_without_an_order_are_read_twice_for_training_alone(data_dir, tokenizer):
     rows = {
         (split, doubled): len(_task(data_dir, "sts", double_unordered=doubled).make_rows(split, tokenizer))

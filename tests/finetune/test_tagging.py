@@ -168,7 +168,7 @@ def test_a_length_without_room_is_an_error(tokenizer):
 
 def test_columns_may_be_any_and_parted_by_tabs_or_blanks(tmp_path):
     file = write(tmp_path, "1 B-X\tHello there\r\n2 I-X  you all\r\n\r\n\r\n3 O x y\r\n")
-    (first, second), tally, _ = read_tagged(file, word_column=-2, tag_column=1)
+    (first, second), tally, _, _ = read_tagged(file, word_column=-2, tag_column=1)
     assert first == TaggedSentence(0, ("Hello", "you"), ("B-X", "E-X"))
     assert second == TaggedSentence(1, ("x",), ("O",))
     assert tally.num_rows == 2
@@ -256,6 +256,15 @@ def test_files_are_read_for_the_scheme_of_the_model(tmp_path):
         read_tagged(file, labels=("NOUN", "VERB"), limit=NO_BAD_ROWS)
     with pytest.raises(DataError, match="the tag is neither O nor one with a position"):
         read_tagged(write(tmp_path, "a NOUN\n"), labels=("O", "B-X"), limit=NO_BAD_ROWS)
+
+
+def test_a_column_that_is_no_tag_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"line 1: word_column and tag_column must differ. Received: 1 columns"):
+        read_tagged(write(tmp_path, "good\nbad\n"), limit=NO_BAD_ROWS)
+    many = "".join(f"word x{number}\n" for number in range(101))
+    with pytest.raises(DataError, match=r"tag_column must be the column of tags. Received: -1, with 101 different"):
+        read_tagged(write(tmp_path, many))
+    assert read_tagged(write(tmp_path, many + "word x1\n" * 1000)).file_tags[:2] == ("x0", "x1")
 
 
 def test_a_tag_that_the_model_does_not_know_is_counted_and_kept(tmp_path):
