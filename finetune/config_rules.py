@@ -17,7 +17,7 @@ from electra_span.origin import check_origin
 RETRY_SEED_STEP = 1_000_000  # from a trial's seed to that of its next run: no other trial has it
 
 _AT_LEAST: dict[str, float] = {
-    "seed": 0, "num_trials": 1, "embedding_size": 1, "weight_decay_rate": 0, "train_batch_size": 1,
+    "seed": 0, "num_trials": 1, "weight_decay_rate": 0, "train_batch_size": 1,
     "eval_batch_size": 1, "predict_batch_size": 1, "save_checkpoints_steps": 1, "iterations_per_loop": 1,
     "n_writes_test": 0,
     "max_seq_length": 5, "max_query_length": 1, "doc_stride": 1, "n_best_size": 1, "max_answer_length": 1,

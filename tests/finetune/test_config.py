@@ -105,7 +105,6 @@ def test_files_of_a_task_are_in_its_folder_or_where_its_name_says():
         ({"train_batch_size": 10**10}, "train_batch_size must be at most 2147483647"),
         ({"model_dir": ""}, "model_dir must be a path. Received: ''"),
         ({"vocab_file": ""}, "vocab_file must be a path"),
-        ({"embedding_size": 0}, "embedding_size must be at least 1"),
         ({"task_name": ["sst"]}, "unknown hparam 'task_name': did you mean 'task_names'"),
         ({"model_size": "huge"}, "unknown model_size 'huge'"),
         ({"preset": "papers"}, "unknown preset 'papers': did you mean 'paper'"),
