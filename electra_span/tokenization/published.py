@@ -86,12 +86,17 @@ def read_beside(path: pathlib.Path) -> Beside:
     if not path.is_dir():
         return Beside({})
     config = _read_if_there(path / CONFIG_FILE)
+    for name in ("tokenizer_class", "tokenizer_type"):
+        if not isinstance(config.get(name), str | None):
+            raise VocabularyError(
+                f"{path / CONFIG_FILE}: {name} must be a string or null. Received: {shown(repr(config[name]))}"
+            )
     tokenizer_class, model_type = _class_of(path, config)
     added = _decoder_tokens(path / CONFIG_FILE, config)
     has_all_added = added is not None
     if added is None:
         config = {**config, **_read_if_there(path / _SPECIAL_TOKENS_FILE)}
-        added = _listed_tokens(path / _ADDED_TOKENS_FILE, config)
+        added = _listed_tokens(path, config)
     for token in _more_special_tokens(path / CONFIG_FILE, config):
         added.setdefault(token["content"], token)
     return Beside(config, tokenizer_class, model_type, added, has_all_added)
@@ -130,13 +135,14 @@ def _decoder_tokens(path: pathlib.Path, config: Mapping[str, Any]) -> dict[str, 
     return _by_content(path, ({**_token(path, token), "id": int(number)} for number, token in decoder.items()))
 
 
-def _listed_tokens(path: pathlib.Path, config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _listed_tokens(folder: pathlib.Path, config: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Returns the tokens of added_tokens.json, whose ids it names; special are those that the settings name."""
+    path, settings = folder / _ADDED_TOKENS_FILE, folder / CONFIG_FILE
     special = {
         token["content"]
         for name, value in config.items()
-        if name.endswith("_token") and value is not None and (token := _token(path, value))
-    } | {token["content"] for token in _more_special_tokens(path, config)}
+        if name.endswith("_token") and value is not None and (token := _token(settings, value))
+    } | {token["content"] for token in _more_special_tokens(settings, config)}
     ids = _read_if_there(path)
     return _by_content(
         path, ({**_token(path, token, special=token in special), "id": token_id} for token, token_id in ids.items())

@@ -3,9 +3,11 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from electra_span.files import without_controls
 from finetune.analysis.analysis import SCORE_NAMES, Analysis
 from finetune.analysis.breakdowns import Breakdown, num_words
 from finetune.analysis.judging import CLASS_MEANINGS, MISSING
@@ -24,8 +26,15 @@ def csv_tables(analysis: Analysis) -> dict[str, str]:
 
 def _csv(rows: Iterator[Sequence[Any]]) -> str:
     stream = io.StringIO(newline="")
-    csv.writer(stream, lineterminator="\n").writerows(rows)
+    csv.writer(stream, lineterminator="\n").writerows([_without_controls(cell) for cell in row] for row in rows)
     return stream.getvalue()
+
+
+def _without_controls(cell: Any) -> Any:
+    """Returns a cell as a terminal or a spreadsheet may show it; lines and tabs of a text stay."""
+    if not isinstance(cell, str) or cell.isprintable():
+        return cell
+    return re.sub(r"(?:(?!\r\n)[^\n\t])+", lambda part: without_controls(part[0]), cell)
 
 
 def _prefixed(names: Sequence[str], num_models: int) -> list[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from electra_span.files import shown, without_controls
 from pretrain.sources.kinds import read_source
 from pretrain.sources.settings import CorpusError, SourceSettings, Tally
 
@@ -23,17 +24,17 @@ def preview(files: Sequence[Path], settings: SourceSettings) -> Iterator[str]:
         CorpusError: names a file whose start cannot be read, or says that none of them has any text.
     """
     kinds: Counter[str] = Counter()
-    shown = 0
+    num_shown = 0
     step = -(-len(files) // _NUM_FILES)
     for path in files[::step]:
         kind, lines = _first_document(path, settings)
         kinds[kind] += 1
-        if lines and shown < _NUM_SHOWN:
-            shown += 1
-            yield f"first text of {path}: {_shortened(lines[0])}"
+        if lines and num_shown < _NUM_SHOWN:
+            num_shown += 1
+            yield f"first text of {shown(str(path))}: {_shortened(lines[0])}"
     tried = f"{sum(kinds.values())} of {len(files)}" if step > 1 else str(len(files))
     yield f"files tried: {tried}, by kind: {', '.join(f'{kind} {count}' for kind, count in sorted(kinds.items()))}"
-    if not shown:
+    if not num_shown:
         raise CorpusError(f"No text in any of the {sum(kinds.values())} files that were tried, {files[0]} the first")
 
 
@@ -47,4 +48,5 @@ def _first_document(path: Path, settings: SourceSettings) -> tuple[str, list[str
 
 
 def _shortened(line: str) -> str:
+    line = without_controls(line[: _MAX_CHARACTERS + 1])
     return line if len(line) <= _MAX_CHARACTERS else f"{line[:_MAX_CHARACTERS]} ..."

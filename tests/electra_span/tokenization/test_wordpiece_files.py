@@ -271,8 +271,14 @@ def test_what_cannot_be_taken_over_is_refused_by_name(tmp_path, cased, change, m
     ("config", "message"),
     [
         ({"tokenizer_class": "DebertaTokenizer"}, "tokenizer_class must be one of .*PreTrainedTokenizerFast"),
-        ({"tokenizer_class": ["a"]}, r"tokenizer_class must be one of .*Received: \['a'\]"),
-        ({"tokenizer_type": ["a"]}, r"tokenizer_type must be one of .*Received: \['a'\]"),
+        ({"tokenizer_class": ["a"]}, r"tokenizer_class must be a string or null. Received: \['a'\]"),
+        ({"tokenizer_type": ["a"]}, r"tokenizer_type must be a string or null. Received: \['a'\]"),
+        ({"tokenizer_type": {}}, "tokenizer_type must be a string or null. Received: {}"),
+        (
+            {"tokenizer_type": "wordpiece", "tokenizer_class": 7},
+            "tokenizer_class must be a string or null. Received: 7",
+        ),
+        ({"cls_token": 7}, r"tokenizer_config.json: a token must be a string, or an object with its content"),
         ({"added_tokens_decoder": []}, "added_tokens_decoder must be an object"),
         ({"added_tokens_decoder": {"x": {"content": "a"}}}, "added_tokens_decoder must be an object"),
         ({"added_tokens_decoder": {"5": {"content": ""}}}, "a token must be a string, or an object"),

@@ -86,6 +86,13 @@ def test_texts_with_commas_quotes_and_lines_keep_their_rows(tmp_path):
     assert (row["id"], row["question"], row["prediction"]) == ('a,"b"\nc', 'What,\r\n"is" it?', 'x,\n"y"')
 
 
+def test_control_characters_of_questions_and_answers_are_not_in_the_tables(tmp_path):
+    rows = {"a\x1b[2J": ("What\r\x9b2J?\tNow", ("Rome",), "x\u202ey\0", "", 0.0)}
+    (row,) = _rows(csv_tables(analysis_of(tmp_path, rows=rows, threshold=9.0))["questions.csv"])
+    assert (row["id"], row["question"]) == ("a\ufffd[2J", "What\ufffd\ufffd2J?\tNow")
+    assert row["prediction"] == "x\ufffdy\ufffd"
+
+
 def test_the_summary_is_json_with_the_evaluator_s_metrics(tmp_path):
     analysis = analysis_of(tmp_path, models=2, threshold=0.0)
     values = json.loads(json.dumps(summary(analysis), allow_nan=False))

@@ -49,3 +49,9 @@ def test_files_without_any_text_are_an_error(tmp_path):
     files = [_write(tmp_path / "a.txt", " \n\n"), _write(tmp_path / "b.csv", "text\n\n")]
     with pytest.raises(CorpusError, match="No text in any of the 2 files"):
         list(preview(files, SourceSettings()))
+
+
+def test_a_text_that_a_terminal_would_obey_is_shown_without_its_control_characters(tmp_path):
+    (tmp_path / "a.txt").write_text("red\x1b[2Jgood\n", encoding="utf-8")
+    first, *_ = preview([tmp_path / "a.txt"], SourceSettings())
+    assert first.endswith("red\ufffd[2Jgood")
