@@ -239,6 +239,13 @@ class Electra(keras.Model):
         """Returns the discriminator's logits for ids as they are, for `predict`."""
         return self.discriminate(keras.utils.unpack_x_y_sample_weight(data)[0], training=False)
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Raises NotImplementedError: quantized weights are not trained."""
+        raise NotImplementedError(
+            "Electra trains both models, and quantized weights are not trained. Quantize the "
+            "discriminator alone once training is done"
+        )
+
     def make_train_function(self, force: bool = False) -> None:
         """Makes what `fit` runs for a step; before the first, the wiring is checked on its ids."""
         if self.train_function is None or force:

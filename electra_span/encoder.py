@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
+from electra_span.layers.dense import Dense
 from electra_span.layers.dropout_seeds import DropoutSeeds
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.keras_config import KerasConfig, register
@@ -58,9 +59,7 @@ class ElectraEncoder(KerasConfig, keras.layers.Layer):
         self.embeddings = embeddings or Embeddings(config, bases, name="embeddings", dtype=self.dtype_policy)
         self.embeddings_project = None
         if config.embedding_size != config.hidden_size:
-            self.embeddings_project = keras.layers.Dense(
-                config.hidden_size, name="embeddings_project", dtype=self.dtype_policy
-            )
+            self.embeddings_project = Dense(config.hidden_size, name="embeddings_project", dtype=self.dtype_policy)
         kernels = compiled_kernels() if compile_kernels else plain_kernels()
         self.blocks = [
             TransformerBlock(config, kernels, name=f"layer_{index}", dtype=self.dtype_policy)

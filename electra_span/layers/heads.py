@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
+from electra_span.layers.dense import Dense
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu
@@ -25,9 +26,7 @@ class MaskedLMHead(KerasConfig, keras.layers.Layer):
         super().__init__(**kwargs)
         self.config, self.embeddings, self.num_states = config, embeddings, num_states
         initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-        self.dense = keras.layers.Dense(
-            config.embedding_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy
-        )
+        self.dense = Dense(config.embedding_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy)
         self.norm = keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name="norm", dtype=self.dtype_policy)
 
     def build(self, input_shape: object = None) -> None:
@@ -56,10 +55,8 @@ class ReplacedTokenHead(KerasConfig, keras.layers.Layer):
         super().__init__(**kwargs)
         self.config = config
         initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
-        self.dense = keras.layers.Dense(
-            config.hidden_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy
-        )
-        self.prediction = keras.layers.Dense(1, name="prediction", dtype="float32")  # Glorot, as the original's
+        self.dense = Dense(config.hidden_size, kernel_initializer=initializer, name="dense", dtype=self.dtype_policy)
+        self.prediction = Dense(1, name="prediction", dtype="float32")  # Glorot, as the original's
 
     def build(self, input_shape: object = None) -> None:
         """Creates the weights; they do not depend on input_shape."""

@@ -8,6 +8,7 @@ import keras
 
 from electra_span.config import EncoderConfig, from_hparams
 from electra_span.keras_registration import PACKAGE
+from electra_span.layers.dense import NOT_QUANTIZED
 from electra_span.published_heads import read_head
 
 register = keras.saving.register_keras_serializable(PACKAGE)
@@ -28,6 +29,10 @@ class KerasConfig:
         arguments = {name: written(getattr(self, name)) for name in self.saved_arguments}
         frozen = [index for index, layer in enumerate(_layers_of(self)) if not layer.trainable]
         return {**config, **arguments, "frozen_layers": frozen}
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Raises NotImplementedError, as `Dense.quantize` does for each layer inside."""
+        raise NotImplementedError(NOT_QUANTIZED)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], custom_objects: Any = None) -> Self:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.head_config import QUESTION_HIDDEN_SIZE, HeadConfig
+from electra_span.layers.dense import Dense
 from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu, bias_gelu_by_erf
 from electra_span.ops import gather_positions
@@ -84,10 +85,10 @@ class QuestionHead(KerasConfig, keras.layers.Layer):
 
         def hidden_layer(name: str, is_there: bool) -> Any:
             units, dtype = QUESTION_HIDDEN_SIZE, self.dtype_policy
-            return keras.layers.Dense(units, name=name, dtype=dtype) if is_there else None
+            return Dense(units, name=name, dtype=dtype) if is_there else None
 
         def output_layer(name: str, is_there: bool = True, units: int = 1) -> Any:
-            return keras.layers.Dense(units, name=name, dtype="float32") if is_there else None
+            return Dense(units, name=name, dtype="float32") if is_there else None
 
         self.positions = output_layer("positions", units=1 if self.is_joint else 2)
         self.end_hidden, self.end = hidden_layer("end_hidden", self.is_joint), output_layer("end", self.is_joint)

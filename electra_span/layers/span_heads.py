@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import SPAN_OFFSET_SIZE, EncoderConfig
+from electra_span.layers.dense import Dense
 from electra_span.layers.embeddings import Embeddings
 from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu
@@ -48,7 +49,7 @@ class SpanBoundaryStates(KerasConfig, keras.layers.Layer):
         self._dense_layers, self._norms = [], []
         for index in range(2):
             self._dense_layers.append(
-                keras.layers.Dense(
+                Dense(
                     config.hidden_size,
                     kernel_initializer=_initializer(config),
                     name=f"dense_{index}",
@@ -106,7 +107,7 @@ class SpanMaskedLMHead(KerasConfig, keras.layers.Layer):
         )
         self.projection = None
         if config.embedding_size != config.hidden_size:
-            self.projection = keras.layers.Dense(
+            self.projection = Dense(
                 config.embedding_size,
                 kernel_initializer=_initializer(config),
                 name="projection",
@@ -143,7 +144,7 @@ class SpanReplacedTokenHead(KerasConfig, keras.layers.Layer):
         self.boundary = SpanBoundaryStates(
             config, max_span_length=max_span_length, name="boundary", dtype=self.dtype_policy
         )
-        self.prediction = keras.layers.Dense(1, name="prediction", dtype="float32")
+        self.prediction = Dense(1, name="prediction", dtype="float32")
 
     def build(self, input_shape: object = None) -> None:
         """Creates the weights; they do not depend on input_shape."""

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.head_config import HeadConfig
+from electra_span.layers.dense import Dense
 from electra_span.layers.dropout_seeds import DropoutSeeds
 from electra_span.layers.keras_config import KerasConfig, register
 from electra_span.layers.kernels import bias_gelu, dropout, dropout_bits
@@ -34,8 +35,8 @@ class ClassificationHead(KerasConfig, keras.layers.Layer):
         self.seed, self._dropout_seeds = seed, DropoutSeeds(seed)
         self.dense = None
         if head.has_hidden_layer:
-            self.dense = keras.layers.Dense(config.hidden_size, name="dense", dtype=self.dtype_policy)
-        self.prediction = keras.layers.Dense(head.num_outputs, name="prediction", dtype="float32")
+            self.dense = Dense(config.hidden_size, name="dense", dtype=self.dtype_policy)
+        self.prediction = Dense(head.num_outputs, name="prediction", dtype="float32")
 
     def build(self, input_shape: object = None) -> None:
         """Creates the weights; they do not depend on input_shape."""
@@ -83,7 +84,7 @@ class TaggingHead(KerasConfig, keras.layers.Layer):
     def __init__(self, config: EncoderConfig, head: HeadConfig, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.config, self.head = config, head
-        self.prediction = keras.layers.Dense(head.num_outputs, name="prediction", dtype="float32")
+        self.prediction = Dense(head.num_outputs, name="prediction", dtype="float32")
 
     def build(self, input_shape: object = None) -> None:
         """Creates the weights; they do not depend on input_shape."""

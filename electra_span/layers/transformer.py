@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
+from electra_span.layers.dense import Dense
 from electra_span.layers.kernels import Kernels
 from electra_span.layers.packing import Packing
 
@@ -21,8 +22,8 @@ class TransformerBlock(keras.layers.Layer):
         self.config, self.kernels = config, kernels
         initializer = keras.initializers.TruncatedNormal(stddev=config.initializer_range)
 
-        def dense(units: int, name: str) -> keras.layers.Dense:
-            return keras.layers.Dense(units, kernel_initializer=initializer.clone(), name=name, dtype=self.dtype_policy)
+        def dense(units: int, name: str) -> Dense:
+            return Dense(units, kernel_initializer=initializer.clone(), name=name, dtype=self.dtype_policy)
 
         def norm(name: str) -> keras.layers.LayerNormalization:
             return keras.layers.LayerNormalization(epsilon=config.layer_norm_eps, name=name, dtype=self.dtype_policy)
@@ -88,7 +89,7 @@ class TransformerBlock(keras.layers.Layer):
         self,
         x: tf.Tensor,
         residual: tf.Tensor,
-        dense: keras.layers.Dense,
+        dense: Dense,
         norm: keras.layers.LayerNormalization,
         bits: tuple[tf.Tensor, ...],
     ) -> tf.Tensor:

@@ -5,6 +5,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import h5py
@@ -13,13 +14,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span import ElectraEncoder, EncoderConfig, save_pretrained
+from electra_span import Electra, ElectraEncoder, EncoderConfig, save_pretrained
 from electra_span.head_config import HeadConfig
+from electra_span.layers.dense import NOT_QUANTIZED
 from electra_span.layers.heads import MaskedLMHead
 from electra_span.layers.task_heads import ClassificationHead
-from electra_span.models import ElectraDiscriminator
+from electra_span.models import ElectraDiscriminator, ElectraGenerator
 from electra_span.task_model import ElectraTaskModel
-from tests.tiny_models import TINY, randomize, tiny_batch
+from tests.tiny_models import MASK, TINY, randomize, tiny_batch
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
 COMPOSITIONAL = EncoderConfig(**{**vars(TINY), "embedding_type": "compositional"})
@@ -217,3 +219,63 @@ def test_the_readmes_lines_run(tmp_path, monkeypatch):
     exec(lines, namespace)
     assert isinstance(namespace["model"].get_layer("electra"), ElectraEncoder)
     assert namespace["model"].get_layer("electra") is not namespace["encoder"]
+
+
+def _quantized(model, mode):
+    """Quantizes a model, and returns its warnings about layers of ours."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.quantize(mode)
+    return {str(each.message) for each in caught if "electra_span" in str(each.message)}
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_quantize_leaves_our_layers_as_they_are_with_a_warning_and_the_model_is_saved_and_loaded(mode, tmp_path):
+    ids = keras.Input([None], dtype="int32")
+    encoder = ElectraEncoder(TINY, name="electra")
+    states = encoder(ids)
+    heads = [ClassificationHead(TINY, HeadConfig(task="a", kind="classification", labels=("x", "y")), name="ours")]
+    heads.append(MaskedLMHead(TINY, encoder.embeddings, name="words"))
+    model = keras.Model(ids, [head(states) for head in heads] + [keras.layers.Dense(4, name="theirs")(states)])
+    rows, _ = _toy(4)
+    before = model.predict(rows, verbose=0)
+    assert _quantized(model, mode) == {NOT_QUANTIZED}
+    assert model.get_layer("theirs").quantization_mode == mode
+    after = model.predict(rows, verbose=0)
+    for index in range(2):
+        np.testing.assert_array_equal(after[index], before[index])
+    model.save(tmp_path / "quantized.keras")
+    loaded = keras.saving.load_model(tmp_path / "quantized.keras")
+    for first, second in zip(loaded.predict(rows, verbose=0), after, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_models_of_ours_are_not_quantized():
+    encoder = ElectraEncoder(ONE_BLOCK, name="electra")
+    discriminator = ElectraDiscriminator(encoder)
+    both = Electra(ElectraGenerator(encoder), discriminator, mask_id=MASK, pad_id=0)
+    both(_toy(2)[0])
+    for model, message in ((discriminator, "does not quantize encoders"), (both, "Quantize the discriminator alone")):
+        with pytest.raises(NotImplementedError, match=message):
+            model.quantize("int8")
+    with pytest.raises(ValueError, match=r"does not quantize encoders.*Received: dtype='int8_from_float32'"):
+        ElectraEncoder(ONE_BLOCK, dtype="int8_from_float32")
+
+
+@pytest.mark.parametrize("second", ["mixed_float16", "float32"])
+def test_an_optimizer_under_mixed_float16_goes_on_only_under_the_same_policy(second, tmp_path):
+    # What the README says of Keras: under another policy its loss scale is missing, and it drops the whole state.
+    before = keras.config.dtype_policy()
+    try:
+        keras.config.set_dtype_policy("mixed_float16")
+        model = _classifier()
+        model.compile("adam", LOSS)
+        model.fit(*_toy(8), verbose=0)
+        model.save(tmp_path / "half.keras")
+        keras.config.set_dtype_policy(second)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded = keras.saving.load_model(tmp_path / "half.keras")
+    finally:
+        keras.config.set_dtype_policy(before)
+    assert int(loaded.optimizer.iterations) == (1 if second == "mixed_float16" else 0)
