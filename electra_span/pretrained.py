@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 
 from electra_span.config import EncoderConfig, checked_hparams
 from electra_span.convert.names import Model, relative_path
+from electra_span.convert.weights import WEIGHTS_FILE
 from electra_span.encoder import ElectraEncoder
 from electra_span.files import FileError
 from electra_span.folders import read_unchanged, replaced_files
@@ -27,7 +28,7 @@ from electra_span.published_config import (
     published_config,
     read_config,
 )
-from electra_span.published_weights import WEIGHTS_FILE, read_tensors, write_tensors
+from electra_span.published_weights import open_published, read_tensors, write_tensors
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer, load_tokenizer
 from electra_span.tokenization.published import STALE_FILES
@@ -80,10 +81,11 @@ def load_pretrained(directory: str | pathlib.Path, *, dtype: str = "float32") ->
 
 
 def _load_pretrained(directory: pathlib.Path, dtype: str) -> Model:
-    architecture = read_config(directory / CONFIG_FILE)
+    published = open_published(directory)
+    architecture = published.architecture
     if issubclass(architecture.model_class, ElectraEncoder):
         raise PublishedModelError(f"{directory}: is an encoder without a head. Make it one with load_task_model")
-    tensors = read_tensors(directory / WEIGHTS_FILE, architecture)
+    tensors = read_tensors(published, architecture)
     model = make_model(architecture, dtype)
     for variable in model.variables:
         variable.assign(tensors[relative_path(variable)])
@@ -125,11 +127,12 @@ def _load_task_model(
     dropouts: Mapping[str, Any],
     random_weights: bool,
 ) -> ElectraTaskModel:
-    architecture = read_config(directory / CONFIG_FILE)
+    published = None if random_weights else open_published(directory)
+    architecture = published.architecture if published else read_config(directory / CONFIG_FILE)
     _check_source(directory, architecture, heads)
     config = dataclasses.replace(architecture.config, **checked_hparams(EncoderConfig, dropouts))
     wanted = architecture if heads is None else Architecture(ElectraEncoder, config)
-    tensors = {} if random_weights else read_tensors(directory / WEIGHTS_FILE, wanted)
+    tensors = read_tensors(published, wanted) if published else {}
     encoder = build_encoder(config, name="electra")
     model = ElectraTaskModel(encoder, architecture.heads if heads is None else heads)
     for variable in model.variables:

@@ -16,7 +16,8 @@ _TRANSFORMERS_ARCHITECTURES = {
 }
 TASK_ARCHITECTURES = (OWN_ARCHITECTURE, *sorted(set(_TRANSFORMERS_ARCHITECTURES.values())))
 _PROBLEM_TYPES = {"classification": "single_label_classification", "regression": "regression"}
-_DEFAULT_LABELS = {"0": "LABEL_0", "1": "LABEL_1"}  # transformers', where a config.json has none
+_MOST_LABELS = 10**6
+_DEFAULT_NUM_LABELS = 2  # transformers', where a config.json does not say
 
 
 def architecture_of(heads: Sequence[HeadConfig]) -> str:
@@ -87,7 +88,7 @@ def _transformers_head(settings: Mapping[str, Any], architecture: str) -> HeadCo
     """Returns the head of a model that transformers wrote; its task is called by the kind."""
     if architecture == _TRANSFORMERS_ARCHITECTURES["questions"]:
         return HeadConfig(task="questions", kind="questions", joint_prediction=False, answerable_classifier=False)
-    labels = _labels(settings.get("id2label", _DEFAULT_LABELS))
+    labels = _labels(settings)
     if architecture == _TRANSFORMERS_ARCHITECTURES["tagging"]:
         return HeadConfig(task="tagging", kind="tagging", labels=labels)
     problem = settings.get("problem_type")
@@ -103,8 +104,17 @@ def _transformers_head(settings: Mapping[str, Any], architecture: str) -> HeadCo
     return HeadConfig(task="classification", kind="classification", labels=labels, classifier="dense")
 
 
-def _labels(id2label: Any) -> tuple[str, ...]:
-    """Returns the labels in the order of their numbers, which are the keys of an object, from "0" on."""
+def _labels(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns the labels in the order of their numbers, which are the keys of an object, from "0" on.
+
+    Where there are none, labels have transformers' names, as many as num_labels says.
+    """
+    id2label = settings.get("id2label")
+    if id2label is None:
+        num_labels = settings.get("num_labels", _DEFAULT_NUM_LABELS)
+        if type(num_labels) is not int or not 1 <= num_labels <= _MOST_LABELS:
+            raise HparamError(f"num_labels must be from 1 to {_MOST_LABELS}. Received: {num_labels!r}")
+        return tuple(f"LABEL_{index}" for index in range(num_labels))
     if not isinstance(id2label, dict) or set(id2label) != {str(index) for index in range(len(id2label))}:
         raise HparamError(f'id2label must be an object with the keys "0", "1", ... Received: {id2label!r}')
     return tuple(id2label[str(index)] for index in range(len(id2label)))

@@ -2,25 +2,20 @@
 
 import pathlib
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from electra_span.convert.names import (
-    COMPOSITIONAL_TENSORS,
-    WORD_EMBEDDINGS,
-    Model,
-    expected_names,
-    names_of,
-    relative_path,
-)
+from electra_span.convert.hugging_face_names import COMPOSITIONAL_TENSORS, WORD_EMBEDDINGS
+from electra_span.convert.names import Model, expected_names, names_of, relative_path
+from electra_span.convert.settling import check_copies, report_unused, settled
+from electra_span.convert.tf1 import ConversionError
+from electra_span.convert.weights import Weights, check_no_adapter, open_hugging_face
+from electra_span.files import FileError, shown
 from electra_span.layers.embeddings import Embeddings
 from electra_span.models import TwoTowerGenerator
-from electra_span.published_config import Architecture, PublishedModelError
-
-WEIGHTS_FILE = "model.safetensors"
-_ENCODER = "electra."  # in front of an encoder's names, but where transformers wrote it without a head
+from electra_span.published_config import CONFIG_FILE, Architecture, PublishedModelError, architecture_in, read_settings
 
 
 def write_tensors(model: Model, path: pathlib.Path) -> None:
@@ -34,31 +29,60 @@ def write_tensors(model: Model, path: pathlib.Path) -> None:
     save_file(tensors, path, metadata={"format": "pt"})
 
 
-def read_tensors(path: pathlib.Path, architecture: Architecture) -> dict[str, np.ndarray]:
-    """Returns the value of each variable of a model by its path, from a safetensors file that must hold all of them.
+class PublishedModel(NamedTuple):
+    """What a published folder holds, of which no tensor has been read.
 
-    Nothing is made before the file is known to hold it, whatever sizes the config asks for.
+    Attributes:
+        settings: the contents of config.json, but for parts that have no tensors.
+        architecture: what they say.
+        weights: the tensors.
+    """
+
+    settings: Mapping[str, Any]
+    architecture: Architecture
+    weights: Weights
+
+
+def open_published(folder: pathlib.Path) -> PublishedModel:
+    """Returns what a folder holds that `save_pretrained` or transformers wrote.
+
+    Raises:
+        PublishedModelError: names the file and what is missing in it or wrong.
+    """
+    try:
+        check_no_adapter(folder)
+        settings = read_settings(folder / CONFIG_FILE)
+        architecture_in(settings, folder / CONFIG_FILE)  # wrong settings are wrong whatever the tensors are
+        weights = open_hugging_face(folder)
+        settings = settled(settings, weights)
+    except (ConversionError, FileError) as error:
+        raise PublishedModelError(str(error)) from error
+    return PublishedModel(settings, architecture_in(settings, folder / CONFIG_FILE), weights)
+
+
+def read_tensors(published: PublishedModel, architecture: Architecture) -> dict[str, np.ndarray]:
+    """Returns the value of each variable of a model by its path, from files that must hold all of them.
+
+    Nothing is made before they are known to hold it, whatever sizes the config asks for.
 
     Args:
-        path: the file.
-        architecture: of the model, or of the encoder in it that is to be read alone.
+        published: the model.
+        architecture: its own, or that of the encoder in it that is to be read alone.
 
     Raises:
         PublishedModelError: names the file and the tensor that is missing or of another shape.
     """
+    weights = published.weights
+    _check_tensors(weights.shapes, weights.path, architecture)
+    names = list(expected_names(*architecture))
     try:
-        with safe_open(path, framework="numpy") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            _check_tensors(shapes, path, architecture)
-            tensors = {}
-            for name in expected_names(*architecture):
-                value = file.get_tensor(name_in(shapes, name.hugging_face)).astype(np.float32)
-                tensors[name.ours] = value.T if name.is_transposed else value
-            return tensors
-    except FileNotFoundError as error:
-        raise PublishedModelError(f"{path}: no such file; a published model has one") from error
-    except (OSError, SafetensorError) as error:
-        raise PublishedModelError(f"{path}: is not a safetensors file: {error}") from error
+        check_copies(architecture, published.settings, weights)
+        values = {name: weights.read(name.hugging_face) for name in names}
+    except ConversionError as error:
+        raise PublishedModelError(str(error)) from error
+    if architecture == published.architecture:
+        report_unused(weights, {name.hugging_face for name in names})
+    return {name.ours: value.T if name.is_transposed else value for name, value in values.items()}
 
 
 def _values_of(model: Model) -> dict[str, np.ndarray]:
@@ -74,16 +98,10 @@ def embeddings_of(model: Model) -> Embeddings:
     return (model if isinstance(model, TwoTowerGenerator) else model.encoder).embeddings
 
 
-def name_in(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
-    """Returns a tensor's name in a file, which may be that of an encoder alone."""
-    bare = name.removeprefix(_ENCODER)
-    return bare if name not in shapes and bare in shapes else name
-
-
 def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, architecture: Architecture) -> None:
     """Raises PublishedModelError where a tensor that the model needs is missing, or of another shape."""
     for name in expected_names(*architecture):
-        shape = shapes.get(name_in(shapes, name.hugging_face))
+        shape = shapes.get(name.hugging_face)
         if shape is None:
             remedy = _remedy(name.hugging_face, shapes)
             raise PublishedModelError(f"{path}: lacks the tensor {name.hugging_face}{remedy}")
@@ -95,7 +113,9 @@ def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, ar
 
 
 def _remedy(missing: str, shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Returns what to do about a missing tensor, where the full table of words that transformers wrote can stand in."""
+    """Returns what to do about a missing table of words; "" for other tensors."""
     if missing in COMPOSITIONAL_TENSORS and WORD_EMBEDDINGS in shapes:
         return '; to read the full table of words instead, set embedding_type to "full" in the config.json beside it'
+    if missing in (WORD_EMBEDDINGS, *COMPOSITIONAL_TENSORS) and shapes:
+        return f"; it has {len(shapes)} tensors, such as {shown(min(shapes))}"
     return ""

@@ -8,6 +8,7 @@ import keras
 from absl import logging
 
 from electra_span.config import EncoderConfig, HparamError
+from electra_span.convert.weights import WEIGHT_SUFFIXES
 from electra_span.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
@@ -15,7 +16,6 @@ from electra_span.initial_weights.start import take_over, targets_of
 from electra_span.model_cost import Network, check_memory, count_parameters
 from electra_span.pretrained import load_task_model
 from electra_span.published_config import CONFIG_FILE, read_config
-from electra_span.published_weights import WEIGHTS_FILE
 from electra_span.task_model import ElectraTaskModel
 from electra_span.tokenization import Tokenizer, VocabularyError, load_tokenizer
 from finetune.batches import BatchMaker
@@ -134,7 +134,8 @@ class Run:
 
     def digest_of_sources(self) -> str:
         """Returns a hash of the model that is started from, the tokenizer, and the files of all tasks."""
-        model = [pathlib.Path(self.config.init_checkpoint, name) for name in (CONFIG_FILE, WEIGHTS_FILE)]
+        folder = pathlib.Path(self.config.init_checkpoint)
+        model = [folder / CONFIG_FILE, *sorted(file for file in folder.glob("*") if file.suffix in WEIGHT_SUFFIXES)]
         if self._start is not None:
             model = self._start.files
         of_tasks = [

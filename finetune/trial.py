@@ -12,11 +12,11 @@ import tensorflow as tf
 from absl import logging
 
 from electra_span.checkpoints import Checkpoints
+from electra_span.convert.weights import WEIGHTS_FILE
 from electra_span.files import remove_unfinished, write_json
 from electra_span.json_lines import JsonLines
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
 from electra_span.pretrained import save_pretrained
-from electra_span.published_weights import WEIGHTS_FILE
 from electra_span.training import LossScale
 from electra_span.training_log import TrainingLog
 from finetune.inference import Predictor

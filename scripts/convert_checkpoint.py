@@ -135,9 +135,9 @@ def _logits_of_source(half: "Half") -> "list[np.ndarray]":
     from electra_span.convert.comparison import logits_of
     from electra_span.convert.halves import build
     from electra_span.convert.tf1 import load_tf1_weights
+    from electra_span.convert.weights import WEIGHTS_FILE
     from electra_span.pretrained import load_pretrained, make_model
     from electra_span.published_config import CONFIG_FILE
-    from electra_span.published_weights import WEIGHTS_FILE
 
     weights = half.located.weights
     if weights.is_tf1:

@@ -7,17 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from electra_span.config import EncoderConfig
-from electra_span.convert.names import WORD_EMBEDDINGS, Model, ModelClass, expected_names, relative_path
+from electra_span.convert.names import Model, ModelClass, expected_names, relative_path
 from electra_span.convert.naming import Name
+from electra_span.convert.settling import check_copies, is_copy, settled
 from electra_span.convert.sizes import Located, check_variables, read_sizes
 from electra_span.convert.tf1 import ConversionError
 from electra_span.convert.weights import Weights
 from electra_span.encoder import ElectraEncoder
-from electra_span.files import JsonError, read_json_object
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
 from electra_span.pretrained import make_model
-from electra_span.published_config import CONFIG_FILE, Architecture, read_config
-from electra_span.published_weights import name_in
+from electra_span.published_config import CONFIG_FILE, Architecture, architecture_in, read_settings
 
 PARTS = ("discriminator", "generator")
 CONFIG_OF_PART = {"discriminator": CONFIG_FILE, "generator": "generator_config.json"}  # beside a TF1 checkpoint
@@ -30,8 +29,6 @@ _HEADS: Mapping[str, tuple[str, ModelClass]] = {
 _OPTIMIZER = ("/adam_m", "/adam_v")
 _FEW = 5
 _GLOBAL_STEP = "global_step"
-_BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")  # of older transformers: 0, 1, 2 ...
-_OUTPUT_TABLE = "generator_lm_head.weight"  # tied to the words' vectors, and written by some
 
 
 class Half(NamedTuple):
@@ -84,7 +81,7 @@ def tf1_halves(weights: Weights, num_attention_heads: Mapping[str, int | None]) 
         is_shared = names.is_of_discriminator and model_class is not TwoTowerGenerator
         source = "discriminator" if len(found) == 1 or is_shared else part
         file = weights.path.parent / CONFIG_OF_PART[source]
-        published = _read_settings(file) if file.exists() else {}
+        published = read_settings(file) if file.exists() else {}
         heads = num_attention_heads[part] or num_attention_heads[source]
         halves.append(_checked(part, located, read_sizes(located, published, heads), weights.path.parent, published))
     return halves
@@ -99,13 +96,18 @@ def hugging_face_half(weights: Weights, folder: pathlib.Path, num_attention_head
     described = None
     published: Mapping[str, Any] = {}
     if (folder / CONFIG_FILE).exists():
-        published, described = _read_settings(folder / CONFIG_FILE), read_config(folder / CONFIG_FILE)
+        published = read_settings(folder / CONFIG_FILE)
+        architecture_in(published, folder / CONFIG_FILE)  # wrong settings are wrong whatever the tensors are
+        published = settled(published, weights)
+        described = architecture_in(published, folder / CONFIG_FILE)
     model_class = described.model_class if described else _class_of(weights)
     part = "encoder" if issubclass(model_class, ElectraEncoder) else "model"
     part = next((part for part, kind in _HEADS.values() if issubclass(model_class, kind)), part)
-    located = Located(weights, model_class, lambda name: (name_in(weights.shapes, name.hugging_face),))
+    located = Located(weights, model_class, lambda name: (name.hugging_face,))
     heads = num_attention_heads[part if part in PARTS else "discriminator"]
-    return _checked(part, located, read_sizes(located, published, heads), folder, published, described)
+    half = _checked(part, located, read_sizes(located, published, heads), folder, published, described)
+    check_copies(half.architecture, published, weights)
+    return half
 
 
 def build(half: Half) -> Model:
@@ -126,11 +128,7 @@ def read_values(half: Half) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def unused_tensors(weights: Weights, halves: Sequence[Half]) -> Unused:
-    """Returns which tensors of a source none of its halves takes.
-
-    Raises:
-        ConversionError: the source has an output table that is not the words' vectors, which ELECTRA's is.
-    """
+    """Returns which tensors of a source none of its halves takes."""
     used = {
         part for half in halves for name in expected_names(*half.architecture) for part in half.located.locate(name)
     }
@@ -199,16 +197,4 @@ def _is_known(name: str, weights: Weights) -> bool:
     """Whether a tensor that no model takes is one that says nothing more about it."""
     if weights.is_tf1:
         return name == _GLOBAL_STEP or name.endswith(_OPTIMIZER)
-    if name == _OUTPUT_TABLE:
-        if not np.array_equal(weights.read(name), weights.read(WORD_EMBEDDINGS)):
-            raise ConversionError(f"{weights.path}: {name} must equal {WORD_EMBEDDINGS}, which ELECTRA ties it to")
-        return True
-    return name == WORD_EMBEDDINGS or name.endswith(_BUFFERS)
-
-
-def _read_settings(path: pathlib.Path) -> Mapping[str, Any]:
-    """Returns the object in a config.json."""
-    try:
-        return read_json_object(path)
-    except JsonError as error:
-        raise ConversionError(str(error)) from None
+    return is_copy(name)

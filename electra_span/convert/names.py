@@ -15,10 +15,6 @@ from electra_span.task_model import ElectraTaskModel
 Model = ElectraDiscriminator | ElectraGenerator | TwoTowerGenerator | ElectraTaskModel
 ModelClass = type[ElectraEncoder] | type[Model]
 
-# Hugging Face's names of the words' vectors, and of the two tables that compositional ones are made of.
-WORD_EMBEDDINGS = "electra.embeddings.word_embeddings.weight"
-COMPOSITIONAL_TENSORS = ("electra.embeddings.word_quotients.weight", "electra.embeddings.word_remainders.weight")
-
 # What TF1 and Hugging Face call the tables of the embeddings, where that is not our name.
 _TABLES_ELSEWHERE = {"segment_embeddings": "token_type_embeddings"}
 
@@ -70,8 +66,7 @@ _BLOCK_NORM = (
 )
 _DISCRIMINATOR = "discriminator_predictions"
 _GENERATOR = "generator_predictions"
-_SPAN_DISCRIMINATOR = "discriminator_span_predictions"
-_SPAN_GENERATOR = "generator_span_predictions"
+_SPAN_DISCRIMINATOR, _SPAN_GENERATOR = SPAN_HEADS = ("discriminator_span_predictions", "generator_span_predictions")
 _CLOZE = "cloze_predictions"
 _HEADS = (_DISCRIMINATOR, _GENERATOR, _SPAN_DISCRIMINATOR, _SPAN_GENERATOR, _CLOZE)
 _TOWERS = ("generator_ltr", "generator_rtl")

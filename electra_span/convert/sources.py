@@ -19,13 +19,19 @@ from electra_span.convert.halves import (
     unused_tensors,
 )
 from electra_span.convert.tf1 import ConversionError
-from electra_span.convert.weights import PICKLE_FILE, SHARD_INDEX, open_hugging_face, open_tf1
+from electra_span.convert.weights import (
+    ADAPTER_FILE,
+    PICKLE_FILE,
+    SHARD_INDEX,
+    WEIGHTS_FILE,
+    open_hugging_face,
+    open_tf1,
+)
 from electra_span.folders import Stamps, changed, stamps_of
 from electra_span.published_config import CONFIG_FILE
-from electra_span.published_weights import WEIGHTS_FILE
 
 _INDEX = ".index"
-_WEIGHT_FILES = (WEIGHTS_FILE, SHARD_INDEX, PICKLE_FILE)
+_WEIGHT_FILES = (WEIGHTS_FILE, SHARD_INDEX, PICKLE_FILE, ADAPTER_FILE)  # the last one is refused by name
 _MAC = "__MACOSX"  # what its zips hold beside
 _DEEPEST = 3
 
@@ -169,5 +175,5 @@ def _nothing_known(folder: pathlib.Path) -> str:
     pickles = [name for name in names if name.endswith((".bin", ".pt", ".pth", ".pkl", ".ckpt"))]
     if pickles:
         return f"has {pickles[0]}, which may be a pickle and run anything when read; only {PICKLE_FILE} is, by torch"
-    wanted = f"a TensorFlow checkpoint (*{_INDEX}), {', '.join(_WEIGHT_FILES)}, or folders {' and '.join(PARTS)}"
+    wanted = f"a TensorFlow checkpoint (*{_INDEX}), {', '.join(_WEIGHT_FILES[:-1])}, or folders {' and '.join(PARTS)}"
     return f"must have {wanted}. Received: {', '.join(names[:10]) or 'nothing'}"

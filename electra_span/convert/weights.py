@@ -1,7 +1,6 @@
 """The tensors of a checkpoint or of a Hugging Face folder, by the names they have there."""
 
 import importlib.util
-import json
 import math
 import pathlib
 import pickle
@@ -12,11 +11,15 @@ import numpy as np
 import tensorflow as tf
 from safetensors import SafetensorError, safe_open
 
+from electra_span.convert.hugging_face_names import names_in_file
 from electra_span.convert.tf1 import ConversionError
-from electra_span.published_weights import WEIGHTS_FILE
+from electra_span.files import read_json
 
+WEIGHTS_FILE = "model.safetensors"
 SHARD_INDEX = f"{WEIGHTS_FILE}.index.json"
 PICKLE_FILE = "pytorch_model.bin"
+WEIGHT_SUFFIXES = (".safetensors", ".bin")
+ADAPTER_FILE = "adapter_config.json"
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
@@ -71,9 +74,29 @@ def open_tf1(prefix: pathlib.Path) -> Weights:
 def open_hugging_face(folder: pathlib.Path) -> Weights:
     """Returns the tensors of a Hugging Face folder: of one file, of several with their index, or of a pickle.
 
+    Their names are those that transformers gives them, whatever they are in the file; see `names_in_file`.
+
     Raises:
         ConversionError: there is none, or one is not what it says, or torch is needed to read it safely.
     """
+    weights = _open(folder)
+    names = names_in_file(weights.path, weights.shapes)
+    shapes = {name: weights.shapes[in_file] for name, in_file in names.items()}
+    return weights._replace(shapes=shapes, read=lambda name: weights.read(names[name]))
+
+
+def check_no_adapter(folder: pathlib.Path) -> None:
+    """Raises ConversionError for a folder of PEFT, whose weights are differences from another model's."""
+    if (folder / ADAPTER_FILE).exists():
+        raise ConversionError(
+            f"{folder}: has an {ADAPTER_FILE}: it holds an adapter of PEFT (as LoRA), not a model. Merge it into its "
+            "model with merge_and_unload() and save_pretrained() of peft, and take the folder of the result"
+        )
+
+
+def _open(folder: pathlib.Path) -> Weights:
+    """Returns the tensors of a Hugging Face folder by their names in its files."""
+    check_no_adapter(folder)
     if (folder / WEIGHTS_FILE).is_file():
         file = folder / WEIGHTS_FILE
         return _of_files(file, dict.fromkeys(_safetensors_shapes(file), file))
@@ -81,7 +104,7 @@ def open_hugging_face(folder: pathlib.Path) -> Weights:
         return _of_files(folder / SHARD_INDEX, _read_index(folder / SHARD_INDEX))
     if (folder / PICKLE_FILE).is_file():
         return _of_pickle(folder / PICKLE_FILE)
-    raise ConversionError(f"{folder}: has no {WEIGHTS_FILE}, {SHARD_INDEX} or {PICKLE_FILE}")
+    raise ConversionError(f"{folder / WEIGHTS_FILE}: no such file, and no {SHARD_INDEX} or {PICKLE_FILE} either")
 
 
 def _float32(value: Any) -> np.ndarray:
@@ -123,10 +146,7 @@ def _safetensors_shapes(file: pathlib.Path) -> dict[str, tuple[int, ...]]:
 
 def _read_index(path: pathlib.Path) -> dict[str, pathlib.Path]:
     """Returns the file of each tensor, by the index of a model in several files, which must lie beside it."""
-    try:
-        index: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConversionError(f"{path}: is not JSON: {error}") from error
+    index: Any = read_json(path)
     files = index.get("weight_map") if isinstance(index, dict) else None
     if not isinstance(files, dict) or not files:
         raise ConversionError(f"{path}: must have weight_map, an object of the file of each tensor")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import electra_span
-from electra_span import pretrained
+from electra_span import pretrained, published_weights
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, UserError
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
@@ -221,12 +221,13 @@ def _of_one_writing(model):
     return number if is_whole and model.tokenizer.vocabulary[-1] == f"model{number}" else 0
 
 
-@pytest.mark.parametrize("moment", ["read_config", "read_tensors", "read_tokenizer"])
+@pytest.mark.parametrize("moment", ["read_settings", "open_published", "read_tensors", "read_tokenizer"])
 @pytest.mark.parametrize("load", [load_pretrained, lambda folder: load_task_model(folder, [HEAD])])
 def test_a_model_that_is_replaced_while_it_is_read_is_read_whole(moment, load, tmp_path, monkeypatch):
     save_pretrained(*_with_rate(0.1, 1), tmp_path)
     newer = _with_rate(0.2, 2)
-    read, replaced = getattr(pretrained, moment), []
+    module = published_weights if moment == "read_settings" else pretrained
+    read, replaced = getattr(module, moment), []
 
     def read_late(*arguments):
         result = read(*arguments)
@@ -234,7 +235,7 @@ def test_a_model_that_is_replaced_while_it_is_read_is_read_whole(moment, load, t
             replaced.append(save_pretrained(*newer, tmp_path))
         return result
 
-    monkeypatch.setattr(pretrained, moment, read_late)
+    monkeypatch.setattr(module, moment, read_late)
     loaded = load(tmp_path)
     assert loaded.config.hidden_dropout_prob == 0.2
     assert loaded.tokenizer.vocabulary[-1] == "model2"

@@ -228,10 +228,12 @@ def test_quantized_weights_are_refused(model, tmp_path):
         convert(model, tmp_path / "out")
 
 
-def test_config_that_tells_of_a_span_head_that_is_not_there_is_refused(model, tmp_path):
-    settings = json.loads((model / "config.json").read_text())
+def test_config_that_tells_of_another_span_head_than_there_is_is_refused(model, tmp_path):
+    settings, tensors = json.loads((model / "config.json").read_text()), load_file(model / "model.safetensors")
     (model / "config.json").write_text(json.dumps({**settings, "max_span_length": 10**9}))
-    with pytest.raises(UserError, match=r"max_span_length of 0 .* says 1000000000"):
+    positions = {"generator_span_predictions.boundary.position_embeddings": np.ones([3, 200], np.float32)}
+    save_file({**tensors, **positions}, model / "model.safetensors")
+    with pytest.raises(UserError, match=r"max_span_length of 3 .* says 1000000000"):
         convert(model, tmp_path / "out")
 
 
