@@ -5,7 +5,7 @@ import argparse
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.files import check_output_folder
+from electra_span.files import check_input, check_output_folder
 from finetune.config import FinetuningConfig
 
 
@@ -24,6 +24,8 @@ def main(arguments: argparse.Namespace) -> None:
         hparams=command_line.read_hparams(arguments.hparams, arguments.words),
     )
     check_output_folder("model_dir", config.model_dir)
+    if config.vocab_file is not None:
+        check_input("vocab_file", config.vocab_file)
     print(config.to_json(), flush=True)
 
     # Imports TensorFlow, which takes seconds: only now, with the configuration found in order.

@@ -8,7 +8,7 @@ from absl.flags import argparse_flags
 
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
-from electra_span.files import check_distinct, check_output_file, check_output_folder
+from electra_span.files import check_distinct, check_input, check_output_file, check_output_folder, check_outside
 from pretrain.recipes import PRESETS
 
 
@@ -27,18 +27,8 @@ def main(arguments: argparse.Namespace) -> None:
         hparams=command_line.read_hparams(arguments.hparams, arguments.words),
     )
     check_output_folder("model_dir", config.model_dir)
-    check_output_file("results_txt", config.results_txt)
-    check_distinct(
-        {
-            "results_txt": config.results_txt,
-            "results_json": config.results_json,
-            "vocab_file": config.vocab_file,
-            **{
-                name: os.path.join(config.model_dir, name)
-                for name in ("config.json", "train_log.jsonl", "eval_log.jsonl")
-            },
-        }
-    )
+    check_input("vocab_file", config.vocab_file)
+    _check_results(config)
     if config.preset:
         print(f"preset {config.preset} sets {json.dumps(PRESETS[config.preset])}")
     print(config.to_json(), flush=True)
@@ -50,6 +40,19 @@ def main(arguments: argparse.Namespace) -> None:
         train.train(config)
     else:
         train.evaluate(config)
+
+
+def _check_results(config: PretrainingConfig) -> None:
+    """Checks that results are written over no other file of the run."""
+    results = {"results_txt": config.results_txt, "results_json": config.results_json}
+    files = {
+        name: os.path.join(config.model_dir, name) for name in ("config.json", "train_log.jsonl", "eval_log.jsonl")
+    }
+    check_distinct(results, {"vocab_file": config.vocab_file, **files})
+    for name, path in results.items():
+        check_output_file(name, path)
+        for folder in ("checkpoints", "discriminator", "generator", "events"):
+            check_outside(name, path, f"the run's folder {folder}", os.path.join(config.model_dir, folder))
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ def run(main: Callable[[argparse.Namespace], None], parser_factory: Callable[[],
     except OSError as error:
         if error.errno not in _PLACE_ERRORS:
             raise
-        _exit_with_mistake(f"{error.strerror}: {error.filename or 'no file named'}")
+        file = shown(str(error.filename)) if error.filename else "no file named"
+        _exit_with_mistake(f"{error.strerror}: {file}")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -221,5 +222,5 @@ def _key_and_value(word: str) -> tuple[str, Any]:
 
 
 def _exit_with_mistake(message: str) -> NoReturn:
-    print(f"error: {shown(' '.join(message.splitlines()), _LONGEST_MISTAKE)}", file=sys.stderr)
+    print(shown(f"error: {' '.join(message.splitlines())}", _LONGEST_MISTAKE), file=sys.stderr)
     sys.exit(2)

@@ -27,6 +27,7 @@ UNFINISHED = ".unfinished"  # how the names of files end that are not whole yet
 
 _STALE_SECONDS = 3600  # an unfinished file that nobody has written to for so long belongs to a killed process
 _LONGEST_SHOWN = 200
+_KINDS = ("is a file; a folder is needed", "is a folder; a file is needed")
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)  # what flock says on some network file systems
 
 # TensorFlow's names of functions, nodes and operations, in which its messages are wrapped.
@@ -217,22 +218,66 @@ def check_output_folder(name: str, path: Path) -> None:
     _check_output(name, path, expects_folder=True)
 
 
-def check_distinct(places: Mapping[str, Path | None]) -> None:
-    """Checks that no file of a command is written over another one that it reads or writes.
+def check_input(name: str, path: Path, *, expects_folder: bool | None = None) -> None:
+    """Checks, before any work, that a file or a folder can be read.
 
     Args:
-        places: the paths by the names of their flags or hparams; None for one that is not given.
+        name: of the flag or hparam that gives the path, for errors.
+        path: of the file or folder.
+        expects_folder: False for a file, True for a folder, None for either.
+
+    Raises:
+        FileError: the path is empty, leads nowhere or to the other kind, or may not be read.
+    """
+    if not str(path) or "\0" in str(path):
+        raise FileError(f"{name} must be a path. Received: {str(path)!r}")
+    where = f"{name}: {shown(str(path))}"
+    try:
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        raise FileError(f"{where}: {_place_reason(error, pathlib.Path(os.path.abspath(path)))}") from None
+    if expects_folder not in (None, is_folder):
+        raise FileError(f"{where} {_KINDS[is_folder]}")
+    if not os.access(path, os.R_OK):
+        raise FileError(f"{where}: no permission to read it")
+
+
+def check_distinct(written: Mapping[str, Path | None], read: Mapping[str, Path | None] | None = None) -> None:
+    """Checks that a command writes no file over another one that it reads or writes.
+
+    Args:
+        written: the paths by the names of their flags or hparams; None for one that is not given.
+        read: those that are only read, which may be the same file as one another.
 
     Raises:
         FileError: two of them are the same file.
     """
-    names: dict[str, str] = {}
-    for name, place in places.items():
+    names = {os.path.realpath(place): name for name, place in (read or {}).items() if place is not None}
+    for name, place in written.items():
         if place is None:
             continue
         other = names.setdefault(os.path.realpath(place), name)
         if other != name:
             raise FileError(f"{other} and {name} must be different files. Received: {shown(str(place))} for both")
+
+
+def check_outside(name: str, path: Path, folder_name: str, folder: Path) -> None:
+    """Checks that a command writes nothing into a folder that has another purpose.
+
+    Args:
+        name: of the flag or hparam that gives the path, for errors.
+        path: of what is written.
+        folder_name: of the folder, for errors.
+        folder: which `path` must not be, nor be in.
+
+    Raises:
+        FileError: it is.
+    """
+    place, taken = os.path.realpath(path), os.path.realpath(folder)
+    if place == taken or place.startswith(os.path.join(taken, "")):
+        raise FileError(
+            f"{name} must not be in {folder_name}. Received: {shown(str(path))}, which is in {shown(str(folder))}"
+        )
 
 
 def _check_output(name: str, path: Path, *, expects_folder: bool) -> None:
@@ -247,8 +292,7 @@ def _check_output(name: str, path: Path, *, expects_folder: bool) -> None:
     except OSError as error:
         raise FileError(f"{where}: {_place_reason(error, place)}") from None
     if mode is not None and stat.S_ISDIR(mode) != expects_folder:
-        kinds = ("a file; a folder is needed", "a folder; a file is needed")
-        raise FileError(f"{where} is {kinds[stat.S_ISDIR(mode)]}")
+        raise FileError(f"{where} {_KINDS[stat.S_ISDIR(mode)]}")
     existing = place if mode is not None else _existing_parent(place)
     if not existing.is_dir() and mode is None:
         raise FileError(f"{where}: {shown(str(existing))} is not a folder")

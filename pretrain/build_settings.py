@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from electra_span.config import UserError
-from pretrain.corpus import corpus_files, matching_files
+from pretrain.corpus import check_outside_corpus, corpus_files, matching_files
 from pretrain.documents import DOCUMENT_TAILS
 from pretrain.examples import MIN_SEQ_LENGTH
 from pretrain.packing import FORMATS, Packing
@@ -114,13 +114,10 @@ class BuildSettings:
         Raises:
             UserError: where there are none, or the output folder lies among them.
         """
-        if self.corpus_dir is None:
-            return matching_files(self.corpus_files)
-        if self.output_dir.resolve().is_relative_to(self.corpus_dir.resolve()):
-            raise BuildError(
-                f"The output folder must not be in the corpus, {self.corpus_dir}. Received: {self.output_dir}"
-            )
-        return corpus_files(self.corpus_dir)
+        files = matching_files(self.corpus_files) if self.corpus_dir is None else corpus_files(self.corpus_dir)
+        places = self.corpus_files if self.corpus_dir is None else (self.corpus_dir,)
+        check_outside_corpus({"--output-dir": self.output_dir}, places, files)
+        return files
 
     def name_of(self, file: Path) -> str:
         """Returns a file's name in the corpus."""

@@ -3,10 +3,11 @@
 import glob
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
+from electra_span.files import FileError, check_outside
 from pretrain.progress import with_progress
 from pretrain.sources.kinds import is_splittable, read_source
 from pretrain.sources.lines import MAX_LINE_BYTES
@@ -47,13 +48,18 @@ def corpus_files(folder: Path) -> list[Path]:
     for parent, folders, names in os.walk(folder, onerror=_unreadable_folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files += [Path(parent, name) for name in names if not name.startswith(".")]
-    for path in files:
-        if path.is_symlink() and not path.exists():
-            raise CorpusError(f"Cannot read {path}: it links to {path.readlink()}, which is not there")
+    _check_links(files)
     files = sorted(path for path in files if path.is_file())
     if not files:
         raise CorpusError(f"The corpus must hold at least one text file. Received: {folder}, which holds none")
     return files
+
+
+def _check_links(files: Iterable[Path]) -> None:
+    """Raises CorpusError for a link to nothing."""
+    for path in files:
+        if path.is_symlink() and not path.exists():
+            raise CorpusError(f"Cannot read {path}: it links to {path.readlink()}, which is not there")
 
 
 def _unreadable_folder(error: OSError) -> NoReturn:
@@ -75,7 +81,34 @@ def matching_files(patterns: Iterable[str]) -> list[Path]:
         if not found:
             raise CorpusError(f"Each of the corpus' files or patterns must match a file. Received: {pattern!r}")
         files.update(found)
+    _check_links(files)
     return sorted(files)
+
+
+def check_outside_corpus(
+    written: Mapping[str, Path | None], places: Iterable[str | Path], files: Iterable[Path]
+) -> None:
+    """Checks that nothing is written into a corpus or over it, which the next reader would find there.
+
+    Args:
+        written: files and folders by the names of their flags; None for one that is not given.
+        places: the corpus' folder, or its files, folders and patterns.
+        files: all files of the corpus.
+
+    Raises:
+        FileError: names what would be in the corpus, or would hold a file of it.
+    """
+    folders = [place for place in places if os.path.isdir(place)]
+    real = [os.path.realpath(file) for file in files]
+    for name, place in written.items():
+        if place is None:
+            continue
+        for folder in folders:
+            check_outside(name, place, "the corpus", folder)
+        target = os.path.realpath(place)
+        held = next((file for file in real if file == target or file.startswith(os.path.join(target, ""))), None)
+        if held is not None:
+            raise FileError(f"{name} must not be a file of the corpus, or hold one. Received: {place}, with {held}")
 
 
 def plan_tasks(

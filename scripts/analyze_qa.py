@@ -9,7 +9,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_output_folder, reason_of, write_json, write_text
+from electra_span.files import check_distinct, check_input, check_output_folder, reason_of, write_json, write_text
 from finetune.analysis.analysis import analyze
 from finetune.analysis.models import AnswerFiles
 from finetune.analysis.page import page
@@ -17,6 +17,8 @@ from finetune.analysis.tables import csv_tables, summary, summary_line
 from finetune.qa.file_formats import FILE_FORMATS
 from finetune.qa.flags import add_limit_flags, limit_of
 from finetune.qa.readers import read_questions
+
+_FILES_READ = ("gold", "predictions", "null-odds", "compare", "compare-null-odds")
 
 
 class AnalysisError(UserError):
@@ -59,6 +61,10 @@ def main(arguments: argparse.Namespace) -> None:
     """Writes the files and prints the scores."""
     _check(arguments)
     check_output_folder("--output", arguments.output)
+    read_files = {f"--{name}": getattr(arguments, name.replace("-", "_")) for name in _FILES_READ}
+    for flag, path in read_files.items():
+        if path is not None:
+            check_input(flag, path, expects_folder=False)
     files = [AnswerFiles(arguments.predictions, arguments.null_odds)]
     if arguments.compare is not None:
         files.append(AnswerFiles(arguments.compare, arguments.compare_null_odds))
@@ -71,8 +77,11 @@ def main(arguments: argparse.Namespace) -> None:
         num_examples=arguments.num_examples,
         seed=arguments.seed,
     )
+    tables = csv_tables(analysis)
+    names = (*tables, "summary.json", "index.html")
+    check_distinct({name: arguments.output / name for name in names}, read_files)
     try:
-        for name, content in csv_tables(analysis).items():
+        for name, content in tables.items():
             write_text(arguments.output / name, content)
         write_json(arguments.output / "summary.json", summary(analysis))
         write_text(arguments.output / "index.html", page(analysis))

@@ -57,7 +57,7 @@ def main(arguments: argparse.Namespace) -> None:
     check_output_file("--output", arguments.output)
     if arguments.report is not None:
         check_output_file("--report", arguments.report)
-    check_distinct({"--input": arguments.input, "--output": arguments.output, "--report": arguments.report})
+    check_distinct({"--output": arguments.output, "--report": arguments.report}, {"--input": arguments.input})
     report = convert_to_squad(
         arguments.input,
         arguments.source,

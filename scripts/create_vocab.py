@@ -15,9 +15,9 @@ from absl import logging
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.files import check_distinct, check_output_file, check_output_folder
-from pretrain.corpus import corpus_lines
-from pretrain.sources.flags import add_corpus_flags, files_of, source_settings
+from electra_span.files import check_output_file, check_output_folder
+from pretrain.corpus import check_outside_corpus, corpus_lines
+from pretrain.sources.flags import add_corpus_flags, corpus_places, files_of, source_settings
 from pretrain.sources.preview import preview
 from pretrain.text_losses import vocabulary_warnings
 from pretrain.vocabularies import (
@@ -170,7 +170,8 @@ def learn(arguments: argparse.Namespace) -> None:
     options = training_options(arguments)
     place = _check_place(arguments)
     files, settings = files_of(arguments), source_settings(arguments)
-    check_distinct({**{str(file): file for file in files}, "--vocab-file": arguments.vocab_file})
+    written = {"--vocab-file": arguments.vocab_file, "--output-dir": arguments.output_dir}
+    check_outside_corpus(written, corpus_places(arguments), files)
     lines = Lines(lambda: corpus_lines(files, settings, label="read"), getattr(arguments, "max_sentences", None))
     tokenizer = learn_tokenizer(
         lines,
@@ -214,19 +215,17 @@ def _check_place(arguments: argparse.Namespace) -> Path:
 
     Raises:
         FileError: where nothing can be written there.
-        OutputError: where no place is given, or two; or it is in the corpus, which it would become part of.
+        OutputError: where no place is given, or two.
         OptionError: where a kind of tokenizer has no vocabulary file of one token a line.
     """
     _check_corpus(arguments, "learning")
-    vocab_file, folder, corpus_dir = arguments.vocab_file, arguments.output_dir, arguments.corpus_dir
+    vocab_file, folder = arguments.vocab_file, arguments.output_dir
     if (vocab_file is None) == (folder is None):
         raise OutputError("learning needs --vocab-file or --output-dir, one of them")
     if vocab_file is not None and arguments.tokenizer_type != "wordpiece":
         raise OptionError(f"--tokenizer-type {arguments.tokenizer_type} has no --vocab-file; name an --output-dir")
     flag, place = ("--vocab-file", vocab_file) if folder is None else ("--output-dir", folder)
     (check_output_file if folder is None else check_output_folder)(flag, place)
-    if corpus_dir is not None and place.resolve().is_relative_to(corpus_dir.resolve()):
-        raise OutputError(f"{flag} must not be in the corpus. Received: {place}, which is in {corpus_dir}")
     return place
 
 

@@ -41,6 +41,8 @@ def main(arguments: argparse.Namespace) -> None:
         config = PretrainingConfig.from_hparams(model_name=arguments.model, data_dir="", hparams=hparams)
         lines = describe_run(config)
     else:
+        if not arguments.model:
+            raise UserError(f"SIZE_OR_DIRECTORY must be one of {', '.join(MODEL_SIZES)} or a folder. Received: ''")
         lines = _describe_folder(pathlib.Path(arguments.model), hparams)
     print("\n".join(lines))
 

@@ -2,12 +2,13 @@
 
 import argparse
 import importlib.util
+import pathlib
 
 from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_output_file, whole_file
+from electra_span.files import check_distinct, check_input, check_output_file, whole_file
 
 _PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 _LARGEST_DIFFERENCE = 1e-3
@@ -25,7 +26,9 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Writes the file and prints its outputs and the largest difference."""
+    check_input("model", arguments.model, expects_folder=True)
     check_output_file("target", arguments.target)
+    check_distinct({"target": arguments.target}, _files_of_model(arguments.model))
     missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"to write ONNX install {' and '.join(missing)}: pip install 'electra-span[onnx]'")
@@ -46,6 +49,12 @@ def main(arguments: argparse.Namespace) -> None:
         axes = (axis.dim_param or str(axis.dim_value) for axis in output.type.tensor_type.shape.dim)
         print(f"{output.name} float32 [{', '.join(axes)}]")
     print(f"{arguments.target}: {len(serialized) / 1e6:.1f} MB, differs from Keras by {difference:.2g} at most")
+
+
+def _files_of_model(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the files of a model's folder by their names, but for other exports."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    return {file.name: file for file in files if file.suffix != ".onnx"}
 
 
 if __name__ == "__main__":

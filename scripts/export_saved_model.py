@@ -13,7 +13,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_output_folder
+from electra_span.files import check_input, check_output_folder
 from electra_span.folders import whole_folder
 from electra_span.inference.requests import MOST_ANSWERS, OWN_THRESHOLD
 
@@ -58,6 +58,7 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Writes what the arguments name, loads it again, compares, and prints its signatures."""
     target = arguments.target
+    check_input("MODEL", arguments.model, expects_folder=True)
     check_output_folder("OUT", target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"OUT must be a new or an empty folder. Received: {str(target)!r}")

@@ -9,13 +9,14 @@ from electra_span import command_line
 from electra_span.files import check_distinct, check_output_file, write_json, write_text
 from pretrain.build import plan_corpus
 from pretrain.build_settings import BOUNDS
+from pretrain.corpus import check_outside_corpus
 from pretrain.documents import DOCUMENT_TAILS
 from pretrain.packing import FORMATS, Packing
 from pretrain.quality.inspection import InspectionSettings, inspect_corpus
 from pretrain.quality.report_html import report_html
 from pretrain.quality.report_text import report_text
 from pretrain.quality.settings import MAX_THRESHOLD, MIN_THRESHOLD
-from pretrain.sources.flags import add_corpus_flags, files_of, source_settings
+from pretrain.sources.flags import add_corpus_flags, corpus_places, files_of, source_settings
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -100,7 +101,8 @@ def main(arguments: argparse.Namespace) -> None:
     for name, path in written.items():
         if path is not None:
             check_output_file(name, path)
-    check_distinct({**{str(file): file for file in (*files, *arguments.against)}, **written})
+    check_distinct(written, {f"--against {file}": file for file in arguments.against})
+    check_outside_corpus(written, corpus_places(arguments), files)
     tasks = plan_corpus(
         files, blanks_separate_docs=settings.blanks_separate_docs, source_settings=settings.source_settings
     )

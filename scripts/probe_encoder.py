@@ -14,6 +14,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
+from electra_span.files import check_input
 
 if TYPE_CHECKING:
     from electra_span.convert.names import Model
@@ -58,6 +59,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> None:
     """Prints the result of the probe that the arguments describe."""
+    check_input("model", arguments.model, expects_folder=True)
     train, dev = (read_sentences(arguments.data / f"{name}.tsv") for name in ("train", "dev"))
 
     # Imports TensorFlow, which takes seconds: only now, with the sentences read.

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from electra_span.command_line import parse_path
+from electra_span.files import check_input
 from electra_span.inference.input_rows import Row, read_batches
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.text_commands import TEXT_COMMANDS, TextCommand
@@ -39,6 +40,7 @@ def _run(command: TextCommand, arguments: argparse.Namespace) -> None:
     Raises:
         UserError: for texts or a model that cannot be read, or a model that cannot do it.
     """
+    check_input("MODEL", arguments.model, expects_folder=True)
     fields = command.fields(arguments)
     batches = read_batches(arguments.texts, arguments.file, fields.names, are_objects=fields.are_objects)
     first = next(batches)

@@ -8,6 +8,7 @@ import signal
 
 from electra_span.command_line import whole_number
 from electra_span.config import UserError
+from electra_span.files import check_input
 from electra_span.server.limits import add_limit_flags, read_limits
 from electra_span.server.message_limit import limit_messages
 
@@ -42,6 +43,8 @@ def main(arguments: argparse.Namespace) -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UserError(f"serve needs {' and '.join(missing)}: pip install 'electra-span[serve]'")
+    for model in arguments.models:
+        check_input("MODEL", model, expects_folder=True)
     from electra_span.server import listening, served_models
 
     limits, folders = read_limits(arguments), served_models.find_folders(arguments.models)

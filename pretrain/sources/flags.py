@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from electra_span import command_line
@@ -64,6 +65,11 @@ def source_settings(arguments: argparse.Namespace) -> SourceSettings:
     """Returns what the flags say of the sources."""
     names = [field.name for field in dataclasses.fields(SourceSettings)]
     return SourceSettings(**{name: getattr(arguments, name) for name in names})
+
+
+def corpus_places(arguments: argparse.Namespace) -> Sequence[str | Path]:
+    """Returns the folder, or the files, folders and patterns, that the flags name as the corpus."""
+    return arguments.corpus_files if arguments.corpus_dir is None else [arguments.corpus_dir]
 
 
 def files_of(arguments: argparse.Namespace) -> list[Path]:

@@ -58,7 +58,7 @@ def test_command_ends_with_status_zero_without_tensorflow():
         ("mistake", "error: a mistake, explained\n"),
         ("disk", "error: No space left on device: somewhere/model\n"),
         ("folder", "error: Is a directory: somewhere/\ufffd[2Jmodel\n"),
-        ("long", f"error: {'x' * 498}...{'x' * 498}\n"),
+        ("long", f"error: {'x' * 491}...{'x' * 498}\n"),
     ],
 )
 def test_mistake_of_the_user_is_one_line_and_status_two(outcome, line):

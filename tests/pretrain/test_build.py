@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from electra_span.config import UserError
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
 from pretrain import build, spills
 from pretrain.build import BuildError, BuildSettings, build_dataset
@@ -244,7 +245,7 @@ def test_output_that_cannot_be_made_is_an_error_with_path_and_reason(settings, t
 
 
 def test_output_in_the_corpus_is_an_error(settings):
-    with pytest.raises(BuildError, match="must not be in the corpus"):
+    with pytest.raises(UserError, match="--output-dir must not be in the corpus"):
         build_dataset(dataclasses.replace(settings, output_dir=settings.corpus_dir / "records"))
 
 

@@ -94,8 +94,8 @@ def test_questions_of_other_layouts_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--gold=none.json"], "none.json: cannot be read: No such file"),
-        (["--predictions=none.json"], "none.json: cannot be read (No such file"),
+        (["--gold=none.json"], "--gold: none.json: No such file"),
+        (["--predictions=none.json"], "--predictions: none.json: No such file"),
         (["--format=mrqa"], "no question can be used; is it in the format mrqa?"),
         (["--threshold=1"], "--threshold needs --null-odds, which it is compared with. Received: 1.0"),
         (["--compare-null-odds=n.json"], "--compare-null-odds needs --compare. Received: n.json"),
