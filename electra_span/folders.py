@@ -20,6 +20,8 @@ from electra_span.files import UNFINISHED, FileError, Path, is_locked, lock_file
 Result = TypeVar("Result")
 
 REPLACING_LOCK = ".replacing.lock"  # in a folder whose files are being replaced
+_LOCK = "lock"  # in a temporary folder
+_YOUNG_SECONDS = 60
 _READ_SUFFIXES = (".json", ".txt", ".model", ".safetensors", ".bin")  # of a published model's files
 _PAUSES_SECONDS = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)  # after a reading that met a replacement
 
@@ -108,9 +110,35 @@ def _cleaned(partial: pathlib.Path, path: Path) -> Iterator[None]:
 
 def _remove_killed(place: pathlib.Path, prefix: str) -> None:
     """Removes the unfinished folders that killed processes left; the lock is held."""
-    for killed in place.glob(f"{glob.escape(prefix)}*{UNFINISHED}"):
+    for killed in place.glob(f"{glob.escape(prefix)}{'[0-9a-f]' * 32}{UNFINISHED}"):  # and not temporary folders
         if killed.is_dir() and not killed.is_symlink():
             shutil.rmtree(killed, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(place: Path, prefix: str) -> Iterator[pathlib.Path]:
+    """Yields a folder that is removed at the end; those that killed processes left of this kind are removed first.
+
+    Args:
+        place: the folder that it is made in, which is created if necessary.
+        prefix: how its name begins.
+
+    Raises:
+        FileError: it cannot be made.
+    """
+    for left in pathlib.Path(place).glob(f"{glob.escape(prefix)}*{UNFINISHED}"):
+        with contextlib.suppress(OSError):  # its process may be removing it
+            is_young = time.time() - left.stat().st_mtime < _YOUNG_SECONDS  # it may not have its lock yet
+            if not is_young and not is_locked(left / _LOCK):
+                shutil.rmtree(left, ignore_errors=True)
+    folder = pathlib.Path(place, f"{prefix}{uuid.uuid4().hex}{UNFINISHED}")
+    try:
+        with lock_file(folder / _LOCK):
+            files = folder / "files"
+            files.mkdir()
+            yield files
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sync_files(folder: pathlib.Path) -> None:

@@ -4,13 +4,13 @@ import contextlib
 import pathlib
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 
 from electra_span.config import UserError
 from electra_span.convert.tf1 import ConversionError
+from electra_span.folders import temporary_folder
 
 _MOST_MEMBERS = 1000
 _MOST_EXPANSION = 100  # weights hardly compress
@@ -30,9 +30,7 @@ def unpacked(path: pathlib.Path, beside: pathlib.Path) -> Iterator[pathlib.Path]
         ConversionError: it is no zip, is broken, or holds what an archive of a checkpoint has no reason to.
         UserError: as raised inside, with the zip in place of the folder.
     """
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{beside.name}.unpacked-", dir=beside.parent) as name:
-        folder = pathlib.Path(name)
+    with temporary_folder(beside.parent, f".{beside.name[:40]}.unpacked-") as folder:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = [member for member in archive.infolist() if not member.is_dir()]
@@ -46,7 +44,7 @@ def unpacked(path: pathlib.Path, beside: pathlib.Path) -> Iterator[pathlib.Path]
         try:
             yield folder
         except UserError as error:  # whose user knows the zip, and not the temporary folder
-            error.args = tuple(str(part).replace(name, str(path)) for part in error.args)
+            error.args = tuple(str(part).replace(str(folder), str(path)) for part in error.args)
             raise
 
 

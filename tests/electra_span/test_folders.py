@@ -7,7 +7,7 @@ import pytest
 
 from electra_span.config import UserError
 from electra_span.files import FileError, is_locked, lock_file
-from electra_span.folders import REPLACING_LOCK, read_unchanged, replaced_files, whole_folder
+from electra_span.folders import REPLACING_LOCK, read_unchanged, replaced_files, temporary_folder, whole_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -83,13 +83,30 @@ def test_an_error_in_an_unfinished_folder_names_the_folder_to_be(tmp_path):
 def test_files_are_replaced_with_one_that_goes_first_and_comes_last(tmp_path):
     for name in ("a", "b", "config", "other"):
         (tmp_path / name).write_text("old")
-    (tmp_path / ".0a.unfinished").mkdir()
+    (tmp_path / f".{'0a' * 16}.unfinished").mkdir()
     with replaced_files(tmp_path, ("a", "b"), last="config") as partial:
         assert (tmp_path / "config").read_text() == "old"
         assert is_locked(tmp_path / REPLACING_LOCK)
         for name in ("b", "config"):
             (partial / name).write_text("new")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"b": "new", "config": "new", "other": "old"}
+
+
+def test_a_temporary_folder_of_a_killed_process_is_removed_by_the_next_one_and_no_other(tmp_path):
+    code = (
+        "import os, signal, sys\nfrom electra_span.folders import temporary_folder\n"
+        f"with temporary_folder({str(tmp_path)!r}, '.zip-') as folder:\n"
+        "    (folder / 'a').touch()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == -9
+    (killed,) = tmp_path.iterdir()
+    with temporary_folder(tmp_path, ".zip-") as living:
+        for folder in (killed, living.parent):
+            os.utime(folder, (0, 0))
+        with temporary_folder(tmp_path, ".zip-") as other:
+            assert sorted(tmp_path.iterdir()) == sorted((living.parent, other.parent))
+            assert list(other.iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def _replace(folder, number):

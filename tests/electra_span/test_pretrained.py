@@ -194,8 +194,8 @@ def test_logits_are_float32_of_the_documented_shapes_under_any_precision(tmp_pat
 
 
 def test_saving_replaces_the_older_model_and_nothing_else(tokenizer, tmp_path):
-    (tmp_path / ".0a.unfinished").mkdir()
-    (tmp_path / ".0a.unfinished" / "left_by_a_killed_run").touch()
+    (tmp_path / f".{'0a' * 16}.unfinished").mkdir()
+    (tmp_path / f".{'0a' * 16}.unfinished" / "left_by_a_killed_run").touch()
     (tmp_path / "notes.txt").write_text("mine")
     save_pretrained(_tiny("discriminator"), tokenizer, tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted((*FILES, "notes.txt"))
