@@ -108,6 +108,7 @@ class FinetuningConfig:
     dev_rate: float = hparam(0.1, "of csv without a table dev, share of the training examples that are evaluated on")
     word_column: int = hparam(0, "of tag, the column of the word, from 0, or from -1 at the end")
     tag_column: int = hparam(-1, "of tag, the column of the tag")
+    tag_scheme: str = hparam("bioes", "labels of spans: bioes, or bio, which the pipelines of transformers join by")
     tagging_segment_id: int = hparam(0, "of tags, the segment id of all tokens; the original has 1")
     encoding: str = hparam("utf-8-sig", "of csv and tag, the encoding of the files")
     max_bad_rows: int = hparam(10, "rows of a file that may be bad, if max_bad_rate does not allow more")

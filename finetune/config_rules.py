@@ -30,6 +30,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "model_size": ("small", "base", "large"),
     "classifier_head": ("linear", "dense"),
     "task_mixing": ("proportional", "uniform"),
+    "tag_scheme": ("bioes", "bio"),
     "init_vocabulary": ("remap", "same", "new"),
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }

@@ -120,6 +120,7 @@ def _tagging(config: FinetuningConfig, name: TaskName, known: HeadConfig | None)
         segment_id=config.tagging_segment_id,
         word_column=config.word_column,
         tag_column=config.tag_column,
+        scheme=config.tag_scheme,
         encoding=config.encoding,
         dev_rate=config.dev_rate,
         seed=config.seed,

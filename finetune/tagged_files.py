@@ -142,9 +142,12 @@ def read_tagged(
     return TaggedSentences(sentences, tally, num_repaired, tuple(sorted(layout.tags)))
 
 
-def labels_of(sentences: Iterable[TaggedSentence]) -> tuple[str, ...]:
-    """Returns the tags that occur, in the order of their ids."""
-    return tuple(sorted({tag for sentence in sentences for tag in sentence.tags}))
+def labels_of(sentences: Iterable[TaggedSentence], scheme: str = "bioes") -> tuple[str, ...]:
+    """Returns the tags that occur, in the order of their ids; of "bio", with B and I in place of S and E."""
+    tags = {tag for sentence in sentences for tag in sentence.tags}
+    if scheme == "bio" and not scheme_of_file(dict.fromkeys(tags, 1)).is_plain:
+        tags = {{"S": "B", "E": "I"}.get(tag[0], tag[0]) + tag[1:] for tag in tags}
+    return tuple(sorted(tags))
 
 
 def _check_plain_tags(layout: _Layout, file: str) -> None:

@@ -42,6 +42,7 @@ class TaggingTask(Task):
         segment_id: of all tokens.
         word_column: see `read_tagged`.
         tag_column: see `read_tagged`.
+        scheme: of the labels of a head to be trained, "bioes" or "bio".
         encoding: of the files.
         dev_rate: share of the training sentences that is taken out.
         seed: decides which.
@@ -58,6 +59,7 @@ class TaggingTask(Task):
         segment_id: int,
         word_column: int,
         tag_column: int,
+        scheme: str,
         encoding: str,
         dev_rate: float,
         seed: int,
@@ -70,7 +72,7 @@ class TaggingTask(Task):
         self._read = functools.cache(self._read_file)
         self._sentences = functools.cache(self._read_split)
         self._labels = self._known_labels(known.labels) if known else None
-        labels = self._labels or labels_of(self._read("train"))
+        labels = self._labels or labels_of(self._read("train"), scheme)
         head = HeadConfig(task=name.head, kind="tagging", labels=labels)
         super().__init__(name, dataclasses.replace(known, labels=labels) if known else head)
         self._labels, self._writer = self.head.labels, LabelWriter(self.head.labels)

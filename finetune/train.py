@@ -134,6 +134,8 @@ def _next_seed(config: FinetuningConfig, results: list[TrialResult], number: int
 def _fingerprint(run: Run) -> str:
     """Returns a hash of all that a trial depends on, but its seed."""
     settings = {name: value for name, value in run.config.to_dict().items() if name not in _OF_NO_TRIAL}
+    if settings["tag_scheme"] == "bioes":  # which was the only one: finished trials still count
+        del settings["tag_scheme"]
     return fingerprint_of({"hparams": settings, "seed": run.config.seed, "sources": run.digest_of_sources()})
 
 

@@ -74,6 +74,14 @@ def test_labels_without_names_must_be_as_many_as_the_tags(tmp_path):
         _task(tmp_path, name, known)
 
 
+def test_a_head_may_have_labels_of_bio_which_are_trained_from_any_scheme(tmp_path, tokenizer):
+    task = _task(tmp_path, _tagged(tmp_path / "files", "B-C E-C O S-C"), tag_scheme="bio")
+    assert task.head.labels == ("B-C", "I-C", "O")
+    assert task.make_rows("train", tokenizer).targets["labels"].row(0).tolist() == [0, 1, 2, 0]
+    plain = _task(tmp_path, _tagged(tmp_path / "plain", "E S S E"), tag_scheme="bio")
+    assert plain.head.labels == ("E", "S")
+
+
 def test_one_file_of_tags_is_a_task(tmp_path, tokenizer):
     (tmp_path / "tags.txt").write_text("red A\n\ngreen B\n\none A\n\ntwo B\n\nblue A\n")
     task = _task(tmp_path, f"tag:{tmp_path / 'tags.txt'}", dev_rate=0.5)
