@@ -78,7 +78,7 @@ def test_help_and_mistakes_need_no_tensorflow(tmp_path):
     pytest.importorskip("fastapi", reason="needs the extra serve")
     mistaken = run("none")
     assert mistaken.returncode == 2
-    assert mistaken.stderr.splitlines()[-1].startswith("error: a model is a folder")
+    assert mistaken.stderr.splitlines()[-1].startswith("error: MODEL: none: No such file")
 
 
 def test_an_address_that_cannot_be_had_is_a_mistake():
