@@ -59,7 +59,6 @@ def test_command_writes_the_file_and_the_counts(tmp_path):
         (["--from=mrqa", "--max-bad-rows=0"], "in.csv: line 1: malformed JSON"),
         (["--from=quac"], "in.csv: malformed JSON"),
         (["--history-turns=1"], "history_turns are for quac"),
-        (["--max-bad-rate=2"], "their rate from 0 to 1"),
     ],
 )
 def test_mistakes_are_one_line_that_names_the_place(tmp_path, flags, message):
@@ -67,6 +66,12 @@ def test_mistakes_are_one_line_that_names_the_place(tmp_path, flags, message):
     done = _run("--from=newsqa", "--input", tmp_path / "in.csv", "--output", tmp_path / "out.json", *flags)
     assert message in error_line(done)
     assert not (tmp_path / "out.json").exists()
+
+
+def test_a_rate_above_one_is_refused_by_its_flag(tmp_path):
+    done = _run("--from=newsqa", "--input=in.csv", "--output", tmp_path / "out.json", "--max-bad-rate=2")
+    assert done.returncode == 2
+    assert "error: argument --max-bad-rate: must be a number from 0 to 1. Received: '2'" in done.stderr
 
 
 def test_command_imports_no_tensorflow():
