@@ -1,6 +1,7 @@
 """The model.safetensors of a published model: the values of its variables, under Hugging Face's names."""
 
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,6 +17,8 @@ from electra_span.files import FileError, shown
 from electra_span.layers.embeddings import Embeddings
 from electra_span.models import TwoTowerGenerator
 from electra_span.published_config import CONFIG_FILE, Architecture, PublishedModelError, architecture_in, read_settings
+
+_LAYER = re.compile(r"\blayer\.(\d+)\.")
 
 
 def write_tensors(model: Model, path: pathlib.Path) -> None:
@@ -99,7 +102,14 @@ def embeddings_of(model: Model) -> Embeddings:
 
 
 def _check_tensors(shapes: Mapping[str, tuple[int, ...]], path: pathlib.Path, architecture: Architecture) -> None:
-    """Raises PublishedModelError where a tensor that the model needs is missing, or of another shape."""
+    """Raises PublishedModelError if a tensor is missing or of another shape, or there are more layers than needed."""
+    num_layers = architecture.config.num_hidden_layers
+    found = {int(match[1]) for match in map(_LAYER.search, shapes) if match}
+    if found and max(found) >= num_layers:  # transformers leaves them out, with a warning
+        raise PublishedModelError(
+            f"{path}: has {max(found) + 1} layers, by the config.json beside it num_hidden_layers is {num_layers}. "
+            "Correct it there"
+        )
     for name in expected_names(*architecture):
         shape = shapes.get(name.hugging_face)
         if shape is None:

@@ -352,6 +352,14 @@ def test_a_missing_tensor_is_named(tmp_path):
         load_pretrained(tmp_path)
 
 
+def test_a_config_with_fewer_layers_than_the_weights_is_an_error(tmp_path):
+    save_pretrained(_tiny("discriminator"), None, tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "num_hidden_layers": 1}), encoding="utf-8")
+    with pytest.raises(PublishedModelError, match=r"has 2 layers, by the config\.json .* num_hidden_layers is 1"):
+        load_pretrained(tmp_path)
+
+
 def test_a_vocabulary_larger_than_the_model_is_an_error(tokenizer, tmp_path):
     save_pretrained(_tiny("discriminator"), tokenizer, tmp_path)
     WordPieceTokenizer([*tokenizer.vocabulary, "one_more"]).save(tmp_path)

@@ -272,7 +272,6 @@ def _tokenizer_files() -> Iterator[BadInput]:
         "mask_token": {"a": 1},
         "pad_token": ["[PAD]"],
         "tokenize_chinese_chars": "no",
-        "unk_token": "nowhere",
     }
     for name, value in fields.items():
         yield BadInput(
