@@ -5,7 +5,7 @@ import argparse
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.files import check_input, check_output_folder
+from electra_span.places import check_input, check_output_folder
 from finetune.config import FinetuningConfig
 
 

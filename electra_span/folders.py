@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from electra_span.config import UserError
-from electra_span.files import UNFINISHED, FileError, Path, is_locked, lock_file, reason_of, shown
+from electra_span.files import UNFINISHED, FileError, Path, reason_of, shown
+from electra_span.locks import is_locked, lock_file
 
 Result = TypeVar("Result")
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from absl import logging
 
 from electra_span.config import HparamError, UserError
-from electra_span.files import lock_file, shown
+from electra_span.files import shown
+from electra_span.locks import lock_file
 from electra_span.origin import Origin
 from electra_span.task_model import ElectraTaskModel
 from finetune.cards import write_cards

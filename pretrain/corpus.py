@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, NoReturn
 
-from electra_span.files import FileError, check_outside
+from electra_span.files import FileError
+from electra_span.places import check_outside
 from pretrain.progress import with_progress
 from pretrain.sources.kinds import is_splittable, read_source
 from pretrain.sources.lines import MAX_LINE_BYTES

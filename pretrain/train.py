@@ -11,8 +11,9 @@ from absl import logging
 from configure_pretraining import PretrainingConfig
 from electra_span.checkpoints import CheckpointError
 from electra_span.devices import describe_hardware, is_chief, make_strategy
-from electra_span.files import lock_folder, remove_unfinished, write_json, write_text
+from electra_span.files import remove_unfinished, write_json, write_text
 from electra_span.json_lines import JsonLines
+from electra_span.locks import lock_folder
 from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
 from electra_span.model_card import CARD_FILE, write_card
 from electra_span.pretrained import save_pretrained

@@ -9,7 +9,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_distinct, check_input, check_output_folder, reason_of, write_json, write_text
+from electra_span.files import reason_of, write_json, write_text
+from electra_span.places import check_distinct, check_input, check_output_folder
 from finetune.analysis.analysis import analyze
 from finetune.analysis.models import AnswerFiles
 from finetune.analysis.page import page

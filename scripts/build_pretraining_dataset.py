@@ -6,7 +6,7 @@ import os
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.files import check_output_folder
+from electra_span.places import check_output_folder
 from pretrain.build import BuildSettings, build_dataset
 from pretrain.build_settings import BOUNDS, RUNNERS
 from pretrain.documents import DOCUMENT_TAILS

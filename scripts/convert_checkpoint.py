@@ -13,8 +13,9 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_output_folder, check_outside, without_controls
+from electra_span.files import without_controls
 from electra_span.folders import whole_folder
+from electra_span.places import check_output_folder, check_outside
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,8 @@ import argparse
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.files import check_distinct, check_output_file, write_json
+from electra_span.files import write_json
+from electra_span.places import check_distinct, check_output_file
 from finetune.qa.conversion import convert_to_squad
 from finetune.qa.flags import add_limit_flags, limit_of
 

@@ -15,7 +15,7 @@ from absl import logging
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.files import check_output_file, check_output_folder
+from electra_span.places import check_output_file, check_output_folder
 from pretrain.corpus import check_outside_corpus, corpus_lines
 from pretrain.sources.flags import add_corpus_flags, corpus_places, files_of, source_settings
 from pretrain.sources.preview import preview

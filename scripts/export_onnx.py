@@ -8,7 +8,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_distinct, check_input, check_output_file, whole_file
+from electra_span.files import whole_file
+from electra_span.places import check_distinct, check_input, check_output_file
 
 _PACKAGES = ("onnx", "onnxruntime", "tf2onnx")
 _LARGEST_DIFFERENCE = 1e-3

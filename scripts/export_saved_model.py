@@ -13,9 +13,9 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_input, check_output_folder
 from electra_span.folders import whole_folder
 from electra_span.inference.requests import MOST_ANSWERS, OWN_THRESHOLD
+from electra_span.places import check_input, check_output_folder
 
 _LARGEST_DIFFERENCE = 1e-4  # of numbers; equal graphs mostly give 0
 

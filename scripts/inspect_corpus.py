@@ -6,7 +6,8 @@ import os
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.files import check_distinct, check_output_file, write_json, write_text
+from electra_span.files import write_json, write_text
+from electra_span.places import check_distinct, check_output_file
 from pretrain.build import plan_corpus
 from pretrain.build_settings import BOUNDS
 from pretrain.corpus import check_outside_corpus

@@ -14,7 +14,7 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_input
+from electra_span.places import check_input
 
 if TYPE_CHECKING:
     from electra_span.convert.names import Model

@@ -15,8 +15,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_output_folder
 from electra_span.folders import whole_folder
+from electra_span.places import check_output_folder
 from pretrain.library_text import module_docstrings, paragraphs, sentences, topics
 
 _MIN_DOCUMENT_CHARACTERS = 200

@@ -19,8 +19,8 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.config import UserError
-from electra_span.files import check_output_folder
 from electra_span.folders import whole_folder
+from electra_span.places import check_output_folder
 from finetune.docstring_tasks import ClozeQuestion, Docstring, LabelledText, cloze_questions, package_texts
 from pretrain.library_text import module_docstrings, paragraphs, sentences
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from electra_span.command_line import parse_path
-from electra_span.files import check_input
 from electra_span.inference.input_rows import Row, read_batches
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.text_commands import TEXT_COMMANDS, TextCommand
+from electra_span.places import check_input
 
 _DTYPES = ("float32", "mixed_bfloat16", "mixed_float16")
 

@@ -12,11 +12,6 @@ import tensorflow as tf
 from electra_span.files import (
     FileError,
     JsonError,
-    check_output_file,
-    check_output_folder,
-    is_locked,
-    lock_file,
-    lock_folder,
     parse_json,
     read_json,
     read_json_object,
@@ -27,6 +22,8 @@ from electra_span.files import (
     write_json,
     write_text,
 )
+from electra_span.locks import is_locked, lock_file, lock_folder
+from electra_span.places import check_output_file, check_output_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -177,7 +174,7 @@ def test_places_that_can_be_written_to_are_left_as_they_are(tmp_path):
 
 def test_a_folder_is_kept_for_one_process(tmp_path):
     folder = tmp_path / "run"
-    code = f"from electra_span.files import lock_folder\nwith lock_folder({str(folder)!r}, 'training'): pass"
+    code = f"from electra_span.locks import lock_folder\nwith lock_folder({str(folder)!r}, 'training'): pass"
     with lock_folder(folder, "training"):
         second = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
         assert f"FileError: Another training is writing to {folder}" in second.stderr
@@ -195,7 +192,7 @@ def _process(code):
 
 def _holding(path):
     return _process(
-        "import time\nfrom electra_span.files import lock_file\n"
+        "import time\nfrom electra_span.locks import lock_file\n"
         f"with lock_file({str(path)!r}):\n    print('ready', flush=True)\n    time.sleep(60)"
     )
 
@@ -218,7 +215,7 @@ def test_a_lock_ends_with_a_killed_process(tmp_path):
 def test_a_process_that_waits_for_a_lock_gets_it_when_the_other_one_is_killed(tmp_path):
     path = tmp_path / "lock"
     with _holding(path) as holder:
-        code = f"from electra_span.files import lock_file\nwith lock_file({str(path)!r}): print('mine')"
+        code = f"from electra_span.locks import lock_file\nwith lock_file({str(path)!r}): print('mine')"
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as waiting:
             with pytest.raises(subprocess.TimeoutExpired):
                 waiting.wait(0.5)

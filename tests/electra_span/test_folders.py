@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from electra_span.config import UserError
-from electra_span.files import FileError, is_locked, lock_file
+from electra_span.files import FileError
 from electra_span.folders import REPLACING_LOCK, read_unchanged, replaced_files, temporary_folder, whole_folder
+from electra_span.locks import is_locked, lock_file
 
 ROOT = pathlib.Path(__file__).parents[2]
 

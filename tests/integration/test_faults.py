@@ -8,7 +8,8 @@ import pytest
 
 from electra_span.checkpoints import CheckpointError, Checkpoints
 from electra_span.config import HparamError, UserError
-from electra_span.files import FileError, lock_folder
+from electra_span.files import FileError
+from electra_span.locks import lock_folder
 from electra_span.tokenization import load_tokenizer
 from pretrain.manifest import write_manifest
 from pretrain.record_files import RecordError, extent_of, file_entries
