@@ -15,6 +15,7 @@ from typing import Any
 from electra_span.config import (
     EncoderConfig,
     HparamError,
+    check_at_most,
     check_text,
     checked_hparams,
     derived,
@@ -25,7 +26,7 @@ from electra_span.model_cost import Network
 from electra_span.origin import Origin
 from pretrain.config_defaults import TABLE_FIELDS, merged_hparams, most_masked, settings_by_phases, values_by_rule
 from pretrain.config_pairs import check_pairs
-from pretrain.config_rules import MAY_CHANGE, check_schedules, check_values
+from pretrain.config_rules import AT_MOST, MAY_CHANGE, check_schedules, check_values
 from pretrain.phases import ends_of, settings_of
 
 
@@ -231,6 +232,7 @@ class PretrainingConfig:
         ruled = {field.name for field in fields if "rule" in field.metadata}
         check_text("model_name", model_name)
         check_text("data_dir", data_dir)
+        check_at_most(hparams, AT_MOST)
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
         settings = {**defaults, "model_name": model_name, "data_dir": data_dir, **merged_hparams(given)}

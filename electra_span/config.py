@@ -31,6 +31,7 @@ SPAN_OFFSET_SIZE = 200  # width of the embedding of a position in its span (Josh
 _LARGEST_FLOAT = 3.4028234663852886e38  # of float32, in which all numbers are used
 _SMALLEST_FLOAT = 1.1754943508222875e-38  # of float32 above 0: devices take smaller ones for 0
 LARGEST_FACTOR = 1e6  # of weights and rates: far above all that train, and far below where products overflow
+LARGEST_BATCH = 2**20  # rows, which are all there even if the files have fewer
 LARGEST_COUNT = 2**31 - 1  # of int32, in which TensorFlow and file formats count
 
 _NOT_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -241,6 +242,18 @@ def _typed(name: str, value: Any, declared: Any) -> Any:
             return value
     expected = " or ".join(_TYPE_NAMES.get(choice, str(choice)) for choice in choices)
     raise HparamError(f"{name} must be {expected}. Received: {value!r}")
+
+
+def check_at_most(values: Mapping[str, Any], most: Mapping[str, float]) -> None:
+    """Raises HparamError, with the largest that is possible, for a number that is too large.
+
+    Args:
+        values: by hparam, of any type: what is no number is passed over.
+        most: the largest by hparam; others have none.
+    """
+    for name, value in values.items():
+        if name in most and type(value) in (int, float) and value > most[name]:
+            raise HparamError(f"{name} must be at most {most[name]:.10g}. Received: {value}")
 
 
 def check_text(name: str, value: str) -> None:

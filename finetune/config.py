@@ -10,9 +10,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from electra_span.config import MODEL_SIZES, HparamError, check_choice, check_text, checked_hparams, derived, hparam
+from electra_span.config import (
+    MODEL_SIZES,
+    HparamError,
+    check_at_most,
+    check_choice,
+    check_text,
+    checked_hparams,
+    derived,
+    hparam,
+)
 from electra_span.origin import Origin
-from finetune.config_rules import check_questions, check_values
+from finetune.config_rules import AT_MOST, check_questions, check_values
 from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names, with_earlier_slugs
 
 # The learning rates of Clark et al. 2020, table 7, by size of the model; the released code has another one for small.
@@ -162,6 +171,7 @@ class FinetuningConfig:
         ruled = {field.name for field in fields if "rule" in field.metadata}
         check_text("model_name", model_name)
         check_text("data_dir", data_dir)
+        check_at_most(hparams, AT_MOST)
         given = checked_hparams(cls, {k: v for k, v in hparams.items() if not (v is None and k in ruled)})
         defaults = {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}
         settings = {**defaults, "model_hparam_overrides": {}, "task_weights": {}, **given}

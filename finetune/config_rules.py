@@ -3,10 +3,12 @@
 from typing import Any
 
 from electra_span.config import (
+    LARGEST_BATCH,
     LARGEST_COUNT,
     LARGEST_FACTOR,
     EncoderConfig,
     HparamError,
+    check_at_most,
     check_choice,
     check_paths,
     checked_hparams,
@@ -34,9 +36,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "init_vocabulary": ("remap", "same", "new"),
     "precision": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
-_LARGEST_BATCH = 2**20  # rows, which are all there even if the files have fewer
-_AT_MOST: dict[str, float] = {
-    "train_batch_size": _LARGEST_BATCH, "eval_batch_size": _LARGEST_BATCH, "predict_batch_size": _LARGEST_BATCH,
+_LARGEST_LENGTH = 2**16  # tokens of an example, and answers that are compared
+_LARGEST_BEAM = 1024  # starts, and ends of each: all pairs have a score for each of predict_batch_size windows
+AT_MOST: dict[str, float] = {
+    "train_batch_size": LARGEST_BATCH, "eval_batch_size": LARGEST_BATCH, "predict_batch_size": LARGEST_BATCH,
+    "beam_size": _LARGEST_BEAM, "n_best_size": _LARGEST_BEAM, "max_answer_length": _LARGEST_LENGTH,
+    "doc_stride": _LARGEST_LENGTH, "max_query_length": _LARGEST_LENGTH, "max_seq_length": _LARGEST_LENGTH,
     "learning_rate": LARGEST_FACTOR, "frozen_encoder_learning_rate": LARGEST_FACTOR,
     "weight_decay_rate": LARGEST_FACTOR, "answerable_weight": LARGEST_FACTOR,
 }  # fmt: skip
@@ -51,9 +56,7 @@ def check_values(config: Any) -> None:
     for name in _ABOVE_ZERO:
         if getattr(config, name) <= 0:
             raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
-    for name, most in _AT_MOST.items():
-        if getattr(config, name) > most:
-            raise HparamError(f"{name} must be at most {most:.10g}. Received: {getattr(config, name)}")
+    check_at_most({name: getattr(config, name) for name in AT_MOST}, AT_MOST)
     for name in _AT_MOST_ONE:
         if not 0 <= getattr(config, name) <= 1:
             raise HparamError(f"{name} must be from 0 to 1. Received: {getattr(config, name)}")

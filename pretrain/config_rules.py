@@ -4,7 +4,15 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from electra_span.config import LARGEST_COUNT, LARGEST_FACTOR, HparamError, check_choice, check_paths
+from electra_span.config import (
+    LARGEST_BATCH,
+    LARGEST_COUNT,
+    LARGEST_FACTOR,
+    HparamError,
+    check_at_most,
+    check_choice,
+    check_paths,
+)
 from electra_span.origin import Origin, check_origin
 from electra_span.schedules import values_of
 from pretrain.config_defaults import SHARING
@@ -18,9 +26,11 @@ _AT_LEAST: dict[str, float] = {
     "max_predictions_per_seq": 1, "max_seq_length": 3, "max_span_length": 1,
 }  # fmt: skip
 _ABOVE_ZERO = ("learning_rate", "temperature", "generator_layers", "generator_hidden_size", "span_geometric_p")
-_AT_MOST: dict[str, float] = {
+AT_MOST: dict[str, float] = {
     "generator_layers": 1000, "generator_hidden_size": 1000, "span_geometric_p": 1, "max_span_length": 2**16,
     "seed": LARGEST_COUNT,
+    "train_batch_size": LARGEST_BATCH, "eval_batch_size": LARGEST_BATCH,
+    "shuffle_buffer_size": 2**20,  # a checkpoint has a place for each, filled or not
     # Products with these must stay within float32.
     "gen_weight": LARGEST_FACTOR, "disc_weight": LARGEST_FACTOR, "sbgo_weight": LARGEST_FACTOR,
     "sbpo_weight": LARGEST_FACTOR, "temperature": LARGEST_FACTOR, "learning_rate": LARGEST_FACTOR,
@@ -65,9 +75,7 @@ def check_values(config: Any) -> None:
     for name, least in _AT_LEAST.items():
         if min(values_of(getattr(config, name))) < least:
             raise HparamError(f"{name} must be at least {least}. Received: {getattr(config, name)}")
-    for name, most in _AT_MOST.items():
-        if max(values_of(getattr(config, name))) > most:
-            raise HparamError(f"{name} must be at most {most:.10g}. Received: {getattr(config, name)}")
+    check_at_most({name: max(values_of(getattr(config, name))) for name in AT_MOST}, AT_MOST)
     for name in _ABOVE_ZERO:
         if min(values_of(getattr(config, name))) <= 0:
             raise HparamError(f"{name} must be above 0. Received: {getattr(config, name)}")
