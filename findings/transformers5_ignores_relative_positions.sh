@@ -5,7 +5,7 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -q torch numpy transformers==4.57.6
+"$folder/venv/bin/pip" install -q torch==2.13.0 numpy==2.4.6 transformers==4.57.6
 cat > "$folder/states.py" <<'PYTHON'
 import pathlib
 import sys

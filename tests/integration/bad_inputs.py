@@ -43,6 +43,7 @@ def all_bad_inputs() -> Iterator[BadInput]:
     yield from _hparams("run_pretraining", PretrainingConfig)
     yield from _hparams("run_finetuning", FinetuningConfig)
     yield from _hparam_texts()
+    yield from _impossible_pairs()
     yield from _vocabularies()
     yield from _tokenizer_files()
     yield from _published_files()
@@ -131,6 +132,10 @@ def _hparam_texts() -> Iterator[BadInput]:
     for name in ("mask_prob", "disc_weight", "temperature"):
         for value in schedules:
             yield BadInput(f"schedule {name} {value}", "run_pretraining", _pretrain(**{name: value}), name)
+
+
+def _impossible_pairs() -> Iterator[BadInput]:
+    """Yields hparams that are impossible, alone or together."""
     together: dict[str, dict[str, Any]] = {
         "replace_probs": {"replace_probs": [0.5, 0.6, 0.1]},
         "phases": {"phases": []},
