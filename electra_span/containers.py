@@ -17,8 +17,11 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
     (rb"Rar!\x1a\x07", "a RAR archive"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of Microsoft Office before 2007 (.doc, .xls, .ppt)"),
     (rb"\{\\rtf\d", "an RTF document"),
-    (rb"ARROW1\x00\x00", "an Arrow file; its library writes Parquet, too"),
-    (rb"\xff\xff\xff\xff", "an Arrow stream, as the datasets library saves; Dataset.to_parquet writes Parquet"),
+    (rb"ARROW1\x00\x00", "an Arrow file (pyarrow.parquet.write_table writes Parquet, which can be read)"),
+    (
+        rb"\xff\xff\xff\xff",
+        "an Arrow stream (Dataset.to_parquet of datasets writes Parquet, which can be read)",
+    ),
     (rb"ORC(\n?[\x00-\x08\x0e-\x1f])", "an ORC file"),
     (rb".{4}\x00{4}.{4}\n", "a TFRecord file"),
     (rb"version https://git-lfs\.github\.com/spec/", "a pointer of Git LFS; git lfs pull fetches the file"),
@@ -58,7 +61,8 @@ def check_hub_snapshot(path: str | os.PathLike[str]) -> None:
         UserError: it is; the message names the folder to use.
     """
     snapshots = pathlib.Path(path, "snapshots")
-    if not (snapshots.is_dir() and pathlib.Path(path, "blobs").is_dir()):
+    # A copy without links has no blobs.
+    if not (snapshots.is_dir() and any(pathlib.Path(path, name).is_dir() for name in ("blobs", "refs"))):
         return
     found = sorted(folder for folder in snapshots.iterdir() if folder.is_dir())
     main = pathlib.Path(path, "refs", "main")

@@ -10,6 +10,7 @@ from absl.flags import argparse_flags
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line, model_cost
 from electra_span.config import MODEL_SIZES, EncoderConfig, HparamError, UserError
+from electra_span.containers import check_hub_snapshot
 
 _LABELS = {"discriminator": "discriminator head", "masked_lm": "masked LM head", "cloze": "cloze head"}
 _ONE_ENCODER = ("generator encoder", "generator encoder's own")
@@ -138,6 +139,7 @@ def _read_config(folder: pathlib.Path) -> dict[str, Any]:
     """Returns the config.json of a folder: a run's effective configuration or a published model's."""
     if not folder.is_dir():
         raise UserError(f"{str(folder)!r} is neither a size ({', '.join(MODEL_SIZES)}) nor a folder")
+    check_hub_snapshot(folder)
     saved = command_line.read_json_file(str(folder / "config.json"))
     if not ("architectures" in saved or {"model_name", "data_dir"} <= saved.keys()):
         raise UserError(f"{folder / 'config.json'} is neither a run's configuration nor a published model's")

@@ -296,22 +296,30 @@ def check_is_list_of_tokens(path: pathlib.Path, text: str) -> None:
     Raises:
         VocabularyError: it is; the message says which file to give, or under which name.
     """
-    if text.lstrip().startswith(("{", "[")) and text.rstrip().endswith(("}", "]")):
-        try:
-            files.parse_json(text, str(path))
-        except files.JsonError:
-            pass
-        else:
-            raise VocabularyError(
-                f"{path}: must have one token a line. Received: JSON; a vocab.json or tokenizer.json must have a name "
-                "that ends in .json"
-            )
+    if _is_json(text):
+        raise VocabularyError(
+            f"{path}: must have one token a line. Received: JSON; a vocab.json or tokenizer.json must have a name "
+            "that ends in .json"
+        )
     lines = text.splitlines()
     if lines and all(map(_PIECE_AND_SCORE.fullmatch, lines)):
         raise VocabularyError(
             f"{path}: must have one token a line. Received: pieces with scores, as SentencePiece lists them; give the "
             f"model they were listed from, {path.with_suffix('.model').name}"
         )
+
+
+def _is_json(text: str) -> bool:
+    """Returns whether a text is JSON, or begins as an object of JSON does."""
+    if re.match(r'\s*\{\s*"', text):
+        return True
+    if not (text.lstrip().startswith(("{", "[")) and text.rstrip().endswith(("}", "]"))):
+        return False
+    try:
+        files.parse_json(text, "text")
+    except files.JsonError:
+        return False
+    return True
 
 
 def write_config(

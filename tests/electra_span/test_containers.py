@@ -16,6 +16,7 @@ from electra_span.containers import HEAD_BYTES, check_hub_snapshot, check_plain_
 from electra_span.convert.sources import read_source
 from electra_span.pretrained import load_pretrained
 from electra_span.tokenization import load_tokenizer
+from tests.in_process import run_command
 
 WORDS = b"plain words\n" * 200
 
@@ -129,10 +130,11 @@ def test_orc_files_are_named():
     assert container_of(content.getvalue()[:HEAD_BYTES]) == "an ORC file"
 
 
+@pytest.mark.parametrize("has_blobs", [True, False])
 @pytest.mark.parametrize("has_ref", [True, False])
-def test_the_upper_folder_of_the_hub_cache_is_told_to_take_its_snapshot(tmp_path, has_ref):
+def test_the_upper_folder_of_the_hub_cache_is_told_to_take_its_snapshot(tmp_path, has_ref, has_blobs):
     folder = tmp_path / "models--x--y"
-    for name in ("blobs", "refs", "snapshots/abc", "snapshots/def"):
+    for name in (*(["blobs"] if has_blobs else []), "refs", "snapshots/abc", "snapshots/def"):
         (folder / name).mkdir(parents=True)
     if has_ref:
         (folder / "refs/main").write_text("def")
@@ -146,6 +148,7 @@ def test_the_upper_folder_of_the_hub_cache_is_told_to_take_its_snapshot(tmp_path
         load_pretrained(folder)
     with pytest.raises(UserError, match="snapshots"):
         read_source(folder, {})
+    assert "snapshots" in run_command("scripts.describe_model", folder).mistake
 
 
 def test_a_file_that_is_missing_is_left_to_its_reader(tmp_path):

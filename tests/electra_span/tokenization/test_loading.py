@@ -68,6 +68,7 @@ def test_a_broken_vocabulary_is_refused_with_the_place(tmp_path, content, messag
         ("spiece.vocab", b"<unk>\t0\n\xe2\x96\x81the\t-3.2\n,\t-1e-05\n", r"SentencePiece.*give.*spiece\.model"),
         ("vocabs.txt", b'{\n  "a": 0,\n  "b": 1\n}\n', r"Received: JSON; .*ends in \.json"),
         ("vocab.txt", b'["a", "b"]', r"Received: JSON"),
+        ("v2.txt", b'{\n"a":\n{\n"b": 1\n}\n}\n{', r"Received: JSON"),
         ("vocab.txt", b"PK\x03\x04\x14\0", r"must be text\. Received: a zip archive"),
         (
             "vocab.txt",
