@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import stat
 
 from electra_span.config import UserError
 from electra_span.files import shown
@@ -12,11 +13,11 @@ HEAD_BYTES = 512
 _ZIP = "a zip archive, as .docx, .xlsx, .odt and .epub files are"
 _FORMATS: tuple[tuple[bytes, str], ...] = (
     (rb"PK(\x03\x04|\x05\x06|\x07\x08)", _ZIP),
-    (rb"%PDF-\d", "a PDF document"),
+    (rb"%PDF-\d\.\d\s", "a PDF document"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (rb"Rar!\x1a\x07", "a RAR archive"),
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "a document of Microsoft Office before 2007 (.doc, .xls, .ppt)"),
-    (rb"\{\\rtf\d", "an RTF document"),
+    (rb"\{\\rtf\d\\", "an RTF document"),
     (rb"ARROW1\x00\x00", "an Arrow file (pyarrow.parquet.write_table writes Parquet, which can be read)"),
     (
         rb"\xff\xff\xff\xff",
@@ -25,12 +26,12 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
     (rb"ORC(\n?[\x00-\x08\x0e-\x1f])", "an ORC file"),
     (rb".{4}\x00{4}.{4}\n", "a TFRecord file"),
     (rb"version https://git-lfs\.github\.com/spec/", "a pointer of Git LFS; git lfs pull fetches the file"),
-    (rb"PAR1", "a Parquet file"),
+    (rb"PAR1[\x00-\x08\x0e-\x1f]", "a Parquet file"),
     (rb"Obj\x01", "an Avro file"),
     (rb"SQLite format 3\x00", "an SQLite database"),
     (rb"\x93NUMPY", "a NumPy array"),
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    (rb"\x80[\x02-\x05]", "a Python pickle"),
+    (rb"\x80[\x04\x05]\x95.{5}\x00{3}|\x80[\x02\x03]c[a-z_.]{6}", "a Python pickle"),
     (rb".{7}\x00\{[\"}]", "a safetensors file"),
     (rb"GGUF[\x01-\x09]\x00", "a GGUF model"),
     (rb"\x7fELF|MZ.\x00|\xca\xfe\xba\xbe\x00|\x00asm", "a program"),
@@ -42,9 +43,8 @@ _FORMATS: tuple[tuple[bytes, str], ...] = (
     (rb"\x28\xb5\x2f\xfd", "a zstd file"),
     (rb"\x04\x22\x4d\x18", "an LZ4 file"),
     (rb"LZIP\x01", "an lzip file"),
-    (rb"\x1f[\x9d\xa0]", "a file packed by compress (.Z)"),
     (rb"\x5d\x00\x00.\x00", "an LZMA file"),
-    (rb".{257}ustar", "a tar archive"),
+    (rb".{257}ustar(\x0000|  \x00)", "a tar archive"),
     (rb"\x89PNG\r\n\x1a\n", "a PNG image"),
     (rb"\xff\xd8\xff", "a JPEG image"),
     (rb"GIF8[79]a", "a GIF image"),
@@ -91,6 +91,8 @@ def check_plain_text(path: str | os.PathLike[str]) -> None:
         UserError: names the file and what it is.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return  # what is read of a pipe is gone
         with open(path, "rb") as file:
             found = container_of(file.read(HEAD_BYTES))
     except OSError:

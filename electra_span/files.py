@@ -4,11 +4,14 @@ Standard library only: command lines and configuration errors never wait for Ten
 """
 
 import contextlib
+import errno
 import json
 import os
 import pathlib
 import re
+import shutil
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -22,6 +25,10 @@ UNFINISHED = ".unfinished"  # how the names of files end that are not whole yet
 
 _STALE_SECONDS = 3600  # an unfinished file that nobody has written to for so long belongs to a killed process
 _LONGEST_SHOWN = 200
+
+# The shell may have redirected these to files, which must neither be replaced nor truncated.
+_STANDARD_STREAMS = {"/dev/stdout": "/dev/fd/1", "/dev/stderr": "/dev/fd/2"}
+_DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 
 # TensorFlow's names of functions, nodes and operations, in which its messages are wrapped.
 _INTERNALS = re.compile(r"\{\{.*?\}\}\s*|\s*\[\[.*|\s*\[Op:.*")
@@ -125,36 +132,67 @@ def whole_file(path: Path, *, removes_stale: bool = True) -> Iterator[pathlib.Pa
     """Yields a path to write to; what was written there is renamed to `path` at the end, and removed after an error.
 
     Other processes see the old content or the new one, after a crash of the machine too. Each writer has a temporary
-    name of its own. The folder is created if necessary; links are followed; devices and pipes are written directly.
+    name of its own. The folder is created if necessary; links are followed; devices and pipes are written directly,
+    and so is what cannot be renamed onto: a file that is a mount point, or in a folder that may not be changed.
 
     Args:
-        path: the file to write.
+        path: the file to write; /dev/stdout and the like are this process' own.
         removes_stale: look for what killed writers of the file left in its folder; False for folders of many files
             that `remove_unfinished` cleans.
 
     Raises:
         OSError: the file cannot be written; the error names `path`.
     """
+    descriptor = _descriptor_of(path)
     target = pathlib.Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # such as /dev/stdout, which a rename would replace
-        yield target
+    if descriptor is None and os.path.exists(path) and not os.path.isfile(path):  # which a rename would replace
+        yield pathlib.Path(path)
         return
     prefix = f".{target.name[:40]}."
-    partial = target.with_name(f"{prefix}{uuid.uuid4().hex}{UNFINISHED}")
+    in_place = descriptor is not None or (target.exists() and not os.access(target.parent, os.W_OK))
+    folder = pathlib.Path(tempfile.gettempdir()) if in_place else target.parent
+    partial = folder / f"{prefix}{uuid.uuid4().hex}{UNFINISHED}"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         if removes_stale:
-            _remove_stale(target.parent, prefix)
+            _remove_stale(folder, prefix)
         yield partial
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())  # before the rename, or a power cut could leave the name without the content
-        os.replace(partial, target)
+        _put(partial, target if descriptor is None else descriptor, in_place=in_place)
     except OSError as error:
         if error.filename not in (None, str(partial)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _put(partial: pathlib.Path, target: pathlib.Path | int, *, in_place: bool) -> None:
+    """Gives a finished file its place, by its name or, if that is impossible, by its content."""
+    if isinstance(target, int):
+        sys.stdout.flush()
+        with open(partial, "rb") as source, open(os.dup(target), "wb") as stream:
+            shutil.copyfileobj(source, stream)
+        return
+    with open(partial, "rb") as file:
+        os.fsync(file.fileno())  # before the rename, or a power cut could leave the name without the content
+    if target.exists():
+        shutil.copymode(target, partial)
+    if not in_place:
+        try:
+            os.replace(partial, target)
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EXDEV):  # of a mount point
+                raise
+        else:
+            return
+    shutil.copyfile(partial, target)
+
+
+def _descriptor_of(path: Path) -> int | None:
+    """Returns the descriptor that a path such as /dev/stdout or /dev/fd/3 stands for; None for any other."""
+    name = _STANDARD_STREAMS.get(os.fspath(path), os.fspath(path))
+    match = _DESCRIPTOR.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -66,8 +66,8 @@ def check_distinct(written: Mapping[str, Path | None], read: Mapping[str, Path |
     """
     names = {os.path.realpath(place): name for name, place in (read or {}).items() if place is not None}
     for name, place in written.items():
-        if place is None:
-            continue
+        if place is None or (os.path.exists(place) and not os.path.isfile(place) and not os.path.isdir(place)):
+            continue  # devices and pipes, such as /dev/null, may be named twice
         other = names.setdefault(os.path.realpath(place), name)
         if other != name:
             raise FileError(f"{other} and {name} must be different files. Received: {shown(str(place))} for both")

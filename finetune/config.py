@@ -114,7 +114,7 @@ class FinetuningConfig:
     is_regression: bool = hparam(False, "of csv, labels are scores")
     csv_delimiter: str | None = hparam(None, "of csv, what parts the columns; null: a comma, or a tab in .tsv")
     csv_quotes: bool = hparam(True, "of csv, fields may be quoted; false: quotation marks are text")
-    dev_rate: float = hparam(0.1, "of csv without a table dev, share of the training examples that are evaluated on")
+    dev_rate: float = hparam(0.1, "of csv and tag without a file dev, share of the training examples to evaluate on")
     word_column: int = hparam(0, "of tag, the column of the word, from 0, or from -1 at the end")
     tag_column: int = hparam(-1, "of tag, the column of the tag")
     tag_scheme: str = hparam("bioes", "labels of spans: bioes, or bio, which the pipelines of transformers join by")

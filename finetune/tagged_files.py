@@ -139,6 +139,7 @@ def read_tagged(
     if num_repaired:
         logging.warning("%s: tags of %d sentences follow no scheme; read as by %s", path, num_repaired, reading)
     _check_plain_tags(layout, tally.file)
+    _check_words(sentences, layout, tally.file)
     return TaggedSentences(sentences, tally, num_repaired, tuple(sorted(layout.tags)))
 
 
@@ -156,6 +157,19 @@ def _check_plain_tags(layout: _Layout, file: str) -> None:
         raise DataError(
             f"{file}: tag_column must be the column of tags. Received: {layout.tag_column}, with {len(layout.tags)} "
             f"different values for {sum(layout.tags.values())} words, such as {shown(repr(min(layout.tags)), 80)}"
+        )
+
+
+def _check_words(sentences: Sequence[TaggedSentence], layout: _Layout, file: str) -> None:
+    """Raises DataError if the words of every sentence are 1, 2, 3 ...: the first column of CoNLL-U."""
+    lengths = [len(sentence.words) for sentence in sentences]
+    if max(lengths) > 1 and all(
+        sentence.words == tuple(map(str, range(1, length + 1)))
+        for sentence, length in zip(sentences, lengths, strict=True)
+    ):
+        raise DataError(
+            f"{file}: word_column must be the column of words. Received: {layout.word_column}, which numbers them; in "
+            "CoNLL-U the words are in column 1, and parts of speech in column 3 (tag_column)"
         )
 
 
@@ -195,7 +209,7 @@ def _may_be_comment(row: _Row) -> bool:
 
 
 def _parted_by_tabs(line: str) -> list[str]:
-    return [column.strip(" ") for column in line.split("\t")]
+    return [column.strip(" ") for column in line.rstrip(" \t").split("\t")]
 
 
 def _parted_by_blanks(line: str) -> list[str]:

@@ -73,6 +73,8 @@ class TaggingTask(Task):
         self._sentences = functools.cache(self._read_split)
         self._labels = self._known_labels(known.labels) if known else None
         labels = self._labels or labels_of(self._read("train"), scheme)
+        if len(labels) < 2:
+            raise DataError(f"{self._file('train')}: there must be two tags or more. Received: {labels[0]!r} alone")
         head = HeadConfig(task=name.head, kind="tagging", labels=labels)
         super().__init__(name, dataclasses.replace(known, labels=labels) if known else head)
         self._labels, self._writer = self.head.labels, LabelWriter(self.head.labels)
@@ -166,13 +168,18 @@ class TaggingTask(Task):
         """Returns the sentences of a split, of which train and dev may be one file."""
         if split == "test" or self._file("dev").is_file():
             return self._read(split)
-        is_dev = [_fraction(sentence.words, self._seed) < self._dev_rate for sentence in self._read("train")]
-        chosen = [
+        fractions = [_fraction(sentence.words, self._seed) for sentence in self._read("train")]
+        if len(set(fractions)) < 2:
+            raise DataError(
+                f"{self._file('train')}: to take sentences out for evaluation there must be two different ones. "
+                "Received: one; name a folder of train and dev files instead"
+            )
+        least = max(self._dev_rate, sorted(set(fractions))[1])  # one sentence at least, however unlikely
+        most = max(fractions)  # and one stays
+        is_dev = [fraction < least and fraction != most for fraction in fractions]
+        return [
             sentence for sentence, taken in zip(self._read("train"), is_dev, strict=True) if taken == (split == "dev")
         ]
-        if not chosen:
-            raise DataError(f"{self._directory}: there are too few sentences to take some out; give it a dev.txt")
-        return chosen
 
 
 def _fraction(words: Sequence[str], seed: int) -> float:

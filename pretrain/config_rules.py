@@ -36,10 +36,7 @@ AT_MOST: dict[str, float] = {
     "sbpo_weight": LARGEST_FACTOR, "temperature": LARGEST_FACTOR, "learning_rate": LARGEST_FACTOR,
     "lr_decay_power": LARGEST_FACTOR, "weight_decay_rate": LARGEST_FACTOR,
 }  # fmt: skip
-_PATHS = (
-    "model_dir", "pretrain_tfrecords", "eval_tfrecords", "vocab_file", "init_checkpoint", "generator_checkpoint",
-    "results_txt", "results_pkl",
-)  # fmt: skip
+_PATHS = ("model_dir", "pretrain_tfrecords", "vocab_file", "results_txt", "results_pkl")
 _SCHEDULES = ("mask_prob", "disc_weight", "temperature")
 
 # What may change when a run continues in its folder: how long it runs, what it reports and where its files are.

@@ -145,8 +145,8 @@ def _training_shards(files: Sequence[str], num_held_out: int, batch_size: int) -
     if num_found < batch_size:
         raise RecordError(
             f"Training needs at least one batch of {batch_size} records beside the {num_held_out} held out for "
-            f"evaluation. Received: {num_held_out - still_held_out + num_found} records in {len(files)} files; hold "
-            "out fewer, take smaller batches, or build more examples"
+            f"evaluation. Received: {num_held_out - still_held_out + num_found} records in {len(files)} files; reduce "
+            "num_eval_examples or train_batch_size, or build more examples"
         )
     return shards
 

@@ -20,7 +20,9 @@ _LONGEST_EXPANSION = 4  # of a character in NFD
 # Marks of these are accents, which text is read without; so are the optional vowels of Hebrew and Arabic.
 _ACCENTED = ("LATIN ", "GREEK ", "COMBINING ", "VARIATION ", "HEBREW ")
 _OPTIONAL_ARABIC_MARKS = range(0x064B, 0x0671)
-_LETTERS_OF_LATIN = {"\u031b", "\u0309", "\u0323"}  # horn, hook above and dot below: Vietnamese, Yoruba, Igbo
+# Marks of letters in Latin alphabets: horn, hook above and dot below (Vietnamese, Yoruba, Igbo); diaeresis, ring,
+# caron, tilde, ogonek, cedilla, breve, dot above, double acute (German, Swedish, Czech, Polish, Turkish, Hungarian).
+_LETTERS_OF_LATIN = set("\u031b\u0309\u0323\u0308\u030a\u030c\u0303\u0328\u0327\u0306\u0307\u030b")
 _VOICED_SOUND_MARKS = {"\u3099", "\u309a"}  # of kana, named as combining
 _SPECIAL = re.compile(r"[\[<].+[\]>]")
 

@@ -15,7 +15,7 @@ from electra_span import command_line
 from electra_span.config import UserError
 from electra_span.files import without_controls
 from electra_span.folders import whole_folder
-from electra_span.places import check_output_folder, check_outside
+from electra_span.places import check_output_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,8 +57,6 @@ def make_parser() -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> None:
     """Converts what the arguments name, and prints what was found, written and left out."""
     check_output_folder("TARGET", arguments.target)
-    if arguments.source.is_dir():
-        check_outside("TARGET", arguments.target, "SOURCE", arguments.source)
     if arguments.target.exists() and (not arguments.target.is_dir() or any(arguments.target.iterdir())):
         raise UserError(f"TARGET must be a new or an empty folder. Received: {str(arguments.target)!r}")
     if not arguments.source.exists() and not arguments.source.parent.is_dir():

@@ -352,7 +352,7 @@ def test_electric_is_an_objective_of_its_own_with_a_generator_of_two_towers():
         ({"generator_layers": 1001}, "generator_layers must be at most 1000"),
         ({"vocab_file": "a\0b"}, "vocab_file must be text without null characters"),
         ({"model_dir": ""}, "model_dir must be a path. Received: ''"),
-        ({"eval_tfrecords": ""}, "eval_tfrecords must be a path"),
+        ({"vocab_file": ""}, "vocab_file must be a path"),
         ({"phases": []}, "phases must be a list of at least one phase"),
         ({"phases": [{"max_seq_length": 64}]}, "each of phases must have max_seq_length and num_train_steps"),
         ({"phases": [{**PHASE, "learning_rate": 1.0}]}, "each of phases must have .* Received"),

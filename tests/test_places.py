@@ -174,7 +174,6 @@ _LEARN = ["scripts.create_vocab", "--vocab-size", "50"]
         [*_LEARN, "--corpus-files", "{here}/file.txt", "--vocab-file", "{here}/file.txt"],
         [*_LEARN, "--corpus-files", "{here}/link.txt", "--vocab-file", "{here}/file.txt"],
         [*_LEARN, "--corpus-files", "{here}/corpus", "--output-dir", "{here}/corpus/new"],
-        [*_LEARN, "--corpus-files", "{here}/corpus/*", "--output-dir", "{here}/corpus"],
         [*_BUILD, *_CORPUS, "--output-dir", "{here}/corpus/new"],
         [*_BUILD, "--corpus-files", "{here}/corpus", "--output-dir", "{here}/corpus/new"],
         [*_BUILD, "--corpus-files", "{here}/corpus/*.txt", "--output-dir", "{here}/corpus"],

@@ -105,9 +105,9 @@ _PARQUET = Kind("parquet", is_text=False, is_splittable=False, passages=_parquet
 # that of its first bytes, after a byte order mark and white space.
 _ANY, _NONE, _JSON = ".*", "", r"\.(json|jsonl|ndjson)"
 _RULES: tuple[tuple[str, bytes, Kind], ...] = (
-    (_ANY, rb"PAR1", _PARQUET),
+    (_ANY, rb"PAR1[\x00-\x08\x0e-\x1f]", _PARQUET),
     (r"\.(parquet|pq)", rb"", _PARQUET),
-    (_ANY, rb"(?s:.{257})ustar", TAR),
+    (_ANY, rb"(?s:.{257})ustar(\x0000|  \x00)", TAR),
     (r"\.tar", rb"", TAR),
     (_ANY, rb"<doc id=", _WIKIEXTRACTOR),
     (_JSON, rb"\[", _JSON_ARRAY),

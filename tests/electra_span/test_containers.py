@@ -2,6 +2,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import pickle
 import sqlite3
 import tarfile
@@ -106,6 +107,10 @@ def test_arrow_files_and_streams_are_named():
     [
         "",
         "PK",
+        "PAR1 is",
+        "%PDF-1 is",
+        "{\\rtf1 is",
+        "x" * 254 + "ajustar",
         "RIFF is a word",
         "The ftyp box",
         "ID3 tags",
@@ -151,6 +156,19 @@ def test_the_upper_folder_of_the_hub_cache_is_told_to_take_its_snapshot(tmp_path
     assert "snapshots" in run_command("scripts.describe_model", folder).mistake
 
 
+@pytest.mark.parametrize("character", "考者鴟")
+@pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
+def test_chinese_text_in_two_bytes_a_character_is_not_taken_for_anything_else(character, encoding):
+    for following in map(chr, range(0x4E00, 0x9FA6)):
+        found = container_of((character + following + "的" * 200).encode(encoding))
+        assert found is None, (character, following, found)
+
+
 def test_a_file_that_is_missing_is_left_to_its_reader(tmp_path):
     check_plain_text(tmp_path / "nowhere")
     check_plain_text(tmp_path)
+
+
+def test_a_pipe_is_left_to_its_reader(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    check_plain_text(tmp_path / "pipe")

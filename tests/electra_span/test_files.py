@@ -2,6 +2,8 @@ import errno
 import json
 import os
 import pathlib
+import subprocess
+import sys
 import time
 
 import pytest
@@ -110,6 +112,52 @@ def test_links_are_followed_and_devices_stay(tmp_path):
     assert target.read_text(encoding="utf-8") == "x"
     write_text("/dev/null", "x")
     assert pathlib.Path("/dev/null").is_char_device()
+
+
+def _written_to_stdout(command: str, folder: pathlib.Path) -> None:
+    """Runs a shell command line in which SCRIPT prints, writes a file to /dev/stdout, and prints again."""
+    script = (
+        "print('before'); from electra_span.files import write_text; write_text('/dev/stdout', 'x'); print('after')"
+    )
+    command = command.replace("SCRIPT", f'"{sys.executable}" -c "{script}"')
+    subprocess.run(["bash", "-c", command], cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "content"),
+    [
+        ("SCRIPT > out", "before\nxafter\n"),
+        ("echo line > out; SCRIPT >> out", "line\nbefore\nxafter\n"),
+        ("SCRIPT | cat > out", "before\nxafter\n"),
+    ],
+)
+def test_standard_output_is_written_to_wherever_it_goes(tmp_path, command, content):
+    _written_to_stdout(command, tmp_path)
+    assert (tmp_path / "out").read_text(encoding="utf-8") == content
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as reader:
+        write_text(tmp_path / "pipe", "x")
+        assert reader.stdout.read() == b"x"
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_file_that_cannot_be_renamed_onto_is_written_in_place_with_its_mode(tmp_path, monkeypatch):
+    (tmp_path / "rows").write_text("old", encoding="utf-8")
+    (tmp_path / "rows").chmod(0o664)
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", busy)
+        write_text(tmp_path / "rows", "new")
+    assert (tmp_path / "rows").read_text(encoding="utf-8") == "new"
+    write_text(tmp_path / "rows", "newer")
+    assert (tmp_path / "rows").stat().st_mode & 0o777 == 0o664
+    assert list(tmp_path.iterdir()) == [tmp_path / "rows"]
 
 
 def test_what_killed_writers_left_is_removed_when_it_is_old(tmp_path):

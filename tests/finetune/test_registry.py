@@ -90,6 +90,25 @@ def test_one_file_of_tags_is_a_task(tmp_path, tokenizer):
     assert task.test_splits == []
 
 
+def test_of_few_sentences_one_is_taken_for_evaluation_and_one_stays(tmp_path, tokenizer):
+    (tmp_path / "tags.txt").write_text("red A\n\ngreen B\n\n" * 5)
+    task = _task(tmp_path, f"tag:{tmp_path / 'tags.txt'}", dev_rate=1e-9)
+    assert [len(task.make_rows(split, tokenizer)) for split in ("train", "dev")] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("red A\nblue B\n\n" * 9, "there must be two different ones"),
+        ("red _\n\nblue _\n", "two tags or more.*'_' alone"),
+    ],
+)
+def test_sentences_that_nothing_can_be_learned_from_are_refused(tmp_path, tokenizer, text, mistake):
+    (tmp_path / "tags.txt").write_text(text)
+    with pytest.raises(DataError, match=mistake):
+        _task(tmp_path, f"tag:{tmp_path / 'tags.txt'}").make_rows("train", tokenizer)
+
+
 def test_pairs_without_an_order_are_read_twice_for_training_alone(data_dir, tokenizer):
     rows = {
         (split, doubled): len(_task(data_dir, "sts", double_unordered=doubled).make_rows(split, tokenizer))

@@ -291,3 +291,15 @@ def test_conll_2000_is_read_whole(shared_data):
     only_in_test = set(labels_of(read["test"].sentences)) - set(labels_of(read["train"].sentences))
     assert only_in_test == {"B-LST", "E-LST"}
     assert [part.num_repaired for part in read.values()] == [0, 0]
+
+
+def test_a_trailing_tab_is_no_column(tmp_path):
+    path = write(tmp_path, "EU\tB-ORG\t\nrejects\tO\t\n\n")
+    assert [sentence.words for sentence in read_tagged(path, limit=NO_BAD_ROWS).sentences] == [("EU", "rejects")]
+
+
+def test_numbers_of_words_are_not_taken_for_words(tmp_path):
+    path = write(tmp_path, "1\tEU\tPROPN\n2\trejects\tVERB\n\n1\tAll\tDET\n2\tleft\tVERB\n3\t.\tPUNCT\n")
+    with pytest.raises(DataError, match=r"train\.txt: word_column must be the column of words\. Received: 0, which"):
+        read_tagged(path)
+    assert read_tagged(path, word_column=1).sentences[1].words == ("All", "left", ".")

@@ -374,7 +374,7 @@ def _records() -> Iterator[BadInput]:
     for name, damage in damages.items():
         yield BadInput(name, "run_pretraining", _pretrain(), "tfrecord|manifest|record", damage)
     for value in ("", "nowhere/*", "{folder}/corpus/*", "{folder}/corpus"):
-        for hparam in ("pretrain_tfrecords", "eval_tfrecords"):
+        for hparam in ("pretrain_tfrecords", "eval_tfrecords") if value else ("pretrain_tfrecords",):
             yield BadInput(
                 f"{hparam} {value!r}", "run_pretraining", _pretrain(**{hparam: value}), "record|corpus|pattern"
             )
