@@ -193,6 +193,9 @@ def _layout(groups: list[list[_Row]], word_column: int, tag_column: int, of_mode
     part = _parted_by_tabs if is_tabbed else _parted_by_blanks
     for row in (row for group in groups for row in group):
         row.columns[:] = part(row.columns[0])
+    if sure and all(len(row.columns) > 1 and not row.columns[-1] for row in sure):  # a tab at the end of every line
+        for row in (row for group in groups for row in group):
+            row.columns[:] = row.columns[:-1] or row.columns
     width = len(sure[0].columns) if sure else 0
     has_tag = [row for row in sure if len(row.columns) == width and -width <= tag_column < width]
     counts = collections.Counter(row.columns[tag_column] for row in has_tag)
@@ -209,7 +212,7 @@ def _may_be_comment(row: _Row) -> bool:
 
 
 def _parted_by_tabs(line: str) -> list[str]:
-    return [column.strip(" ") for column in line.rstrip(" \t").split("\t")]
+    return [column.strip(" ") for column in line.split("\t")]
 
 
 def _parted_by_blanks(line: str) -> list[str]:
