@@ -85,13 +85,14 @@ def test_missing_flag_is_status_two(without_tensorflow):
 
 
 def test_effective_configuration_is_printed_before_anything_else(without_tensorflow, tmp_path):
+    (tmp_path / "vocab.txt").touch()  # which is looked for first
     hparams = tmp_path / "hparams.json"
     hparams.write_text('{"preset": "electra-base", "seed": 1, "train_batch_size": 4}')
     done = run(
         without_tensorflow,
         run_pretraining,
         "--data-dir",
-        "d",
+        str(tmp_path),
         "--model-name",
         "m",
         "--hparams",
@@ -100,7 +101,7 @@ def test_effective_configuration_is_printed_before_anything_else(without_tensorf
         "xla=auto",
     )
     config = PretrainingConfig.from_hparams(
-        model_name="m", data_dir="d", hparams={"preset": "electra-base", "seed": 2, "train_batch_size": 4}
+        model_name="m", data_dir=str(tmp_path), hparams={"preset": "electra-base", "seed": 2, "train_batch_size": 4}
     )
     preset_line, effective = done.stdout.split("\n", 1)
     assert preset_line.startswith('preset electra-base sets {"model_size": "base"')

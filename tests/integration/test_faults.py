@@ -235,7 +235,7 @@ def test_a_truncated_file_met_while_training_is_one_line_and_status_2(data_dir):
 
 
 def test_a_loss_that_is_not_finite_is_one_line_and_status_2_with_its_batch_beside_the_checkpoints(data_dir):
-    hparams = HPARAMS | RUN | {"learning_rate": 1e30, "num_warmup_steps": 0, "save_checkpoints_steps": 1}
+    hparams = HPARAMS | RUN | {"learning_rate": 1e6, "num_warmup_steps": 0, "save_checkpoints_steps": 1}
     assert start(data_dir, "tiny", hparams) == 2
     output = (data_dir / "tiny.output").read_text()
     (line,) = [line for line in output.splitlines() if line.startswith("error: ")]

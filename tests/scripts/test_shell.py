@@ -298,7 +298,7 @@ def test_mistake_in_the_variables_stops_before_anything_is_made(checkout, variab
     [
         ({"CORPUS_FLAGS": "--col-name 'text"}, "CORPUS_FLAGS: No closing quotation"),
         ({"CORPUS_FLAGS": "--colname text"}, "unrecognized arguments: --colname text"),
-        ({"BUILD_FLAGS": "--seed x"}, "build_pretraining_dataset.py: error: argument --seed: invalid int value"),
+        ({"BUILD_FLAGS": "--seed x"}, "build_pretraining_dataset.py: error: argument --seed: must be a whole number"),
         ({"HPARAMS": '{"phases": [{"max_seq_length": 8, "num_train_steps": 9}]}'}, "records of several lengths"),
         ({"FAILING": "--preview"}, ""),
     ],
