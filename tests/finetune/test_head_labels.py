@@ -57,7 +57,7 @@ def test_unnamed_labels_of_a_model_take_the_names_of_every_kind_of_task(data_dir
     kind = "tagging" if task in ("tag", "chunk") else "classification"
     labels = {"sst": ("0", "1"), "csv": ("bad", "good")}.get(task, ("B-C", "B-N", "O"))
     assert head_of(data_dir, name, kind, unnamed(len(labels))) == labels
-    with pytest.raises(DataError, match="its labels must be those that the model has learned, LABEL_0"):
+    with pytest.raises(DataError, match=r"that the model has learned, LABEL_0|model has 5 labels without names"):
         head_of(data_dir, name, kind, unnamed(len(labels) + 2))
 
 
