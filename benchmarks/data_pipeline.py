@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch, PretrainingExamples
-from electra_span.masking import MaskingConfig, mask_tokens
+from electra_span.objective.batches import MaskedBatch, PretrainingExamples
+from electra_span.objective.masking import MaskingConfig, mask_tokens
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
 from pretrain.record_files import digest_of_ends, extent_of

@@ -26,12 +26,12 @@ import numpy as np
 import tensorflow as tf
 
 from configure_pretraining import PretrainingConfig
-from electra_span.batches import MaskedBatch
-from electra_span.devices import Execution, make_strategy, resolve_execution
-from electra_span.masking import MaskingConfig
 from electra_span.model_cost import matmul_flops_per_step
-from electra_span.optimization import AdamW, learning_rate_at
-from electra_span.training import StepResult, Update, make_train_step
+from electra_span.objective.batches import MaskedBatch
+from electra_span.objective.masking import MaskingConfig
+from electra_span.training.devices import Execution, make_strategy, resolve_execution
+from electra_span.training.optimizer import AdamW, learning_rate_at
+from electra_span.training.step import StepResult, Update, make_train_step
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
 from pretrain.model import make_loss_function

@@ -20,14 +20,14 @@ __all__ = [
 ]
 
 _MODULE_OF = {
-    "Electra": "electra_span.electra",
+    "Electra": "electra_span.objective.electra",
     "ElectraEncoder": "electra_span.encoder",
     "EncoderConfig": "electra_span.config",
     "HeadConfig": "electra_span.head_config",
-    "load_pretrained": "electra_span.pretrained",
-    "load_task_model": "electra_span.pretrained",
+    "load_pretrained": "electra_span.published.save_load",
+    "load_task_model": "electra_span.published.save_load",
     "load_tokenizer": "electra_span.tokenization",
-    "save_pretrained": "electra_span.pretrained",
+    "save_pretrained": "electra_span.published.save_load",
 }
 
 

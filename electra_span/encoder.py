@@ -7,15 +7,11 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
-from electra_span.layers.dense import Dense
-from electra_span.layers.dropout_seeds import DropoutSeeds
-from electra_span.layers.embeddings import Embeddings
-from electra_span.layers.keras_config import KerasConfig, register
-from electra_span.layers.kernels import compiled_kernels, plain_kernels
+from electra_span.layers.embeddings import Embeddings, Table
+from electra_span.layers.keras_serialization import KerasConfig, built_at_root, register
+from electra_span.layers.kernels import Dense, DropoutSeeds, compiled_kernels, plain_kernels
 from electra_span.layers.packing import Packing, keep_all, skip_padding
-from electra_span.layers.paths import built_at_root
 from electra_span.layers.transformer import TransformerBlock
-from electra_span.layers.word_tables import Table
 from electra_span.ops import split_seed
 
 _HIDDEN_BIAS = -10000.0  # the original's; its exponential is exactly 0 in float32

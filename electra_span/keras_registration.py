@@ -10,20 +10,20 @@ from typing import Any
 PACKAGE = "electra_span"
 
 MODULE_OF = {
-    "ClassificationHead": "electra_span.layers.task_heads",
-    "Electra": "electra_span.electra",
+    "ClassificationHead": "electra_span.layers.heads",
+    "Electra": "electra_span.objective.electra",
     "ElectraDiscriminator": "electra_span.models",
     "ElectraEncoder": "electra_span.encoder",
     "ElectraGenerator": "electra_span.models",
-    "ElectraTaskModel": "electra_span.task_model",
+    "ElectraTaskModel": "electra_span.models",
     "Embeddings": "electra_span.layers.embeddings",
     "MaskedLMHead": "electra_span.layers.heads",
     "QuestionHead": "electra_span.layers.question_head",
     "ReplacedTokenHead": "electra_span.layers.heads",
-    "SpanBoundaryStates": "electra_span.layers.span_heads",
-    "SpanMaskedLMHead": "electra_span.layers.span_heads",
-    "SpanReplacedTokenHead": "electra_span.layers.span_heads",
-    "TaggingHead": "electra_span.layers.task_heads",
+    "SpanBoundaryStates": "electra_span.layers.heads",
+    "SpanMaskedLMHead": "electra_span.layers.heads",
+    "SpanReplacedTokenHead": "electra_span.layers.heads",
+    "TaggingHead": "electra_span.layers.heads",
     "TwoTowerGenerator": "electra_span.models",
 }
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from absl import logging
 
-from electra_span.devices import describe_hardware
-from electra_span.model_card import (
+from electra_span.published.card import (
     CARD_FILE,
     PIPELINES,
     ModelCard,
@@ -20,8 +19,9 @@ from electra_span.model_card import (
     usage,
     write_card,
 )
-from electra_span.origin import Origin
-from electra_span.published_config import CONFIG_FILE, Architecture, read_config
+from electra_span.published.card_metadata import Origin
+from electra_span.published.config import CONFIG_FILE, Architecture, read_config
+from electra_span.training.devices import describe_hardware
 from finetune.config import FinetuningConfig
 from finetune.results import TrialResult, counted_results, summary_of
 from finetune.run import Run

@@ -20,7 +20,7 @@ from electra_span.config import (
     derived,
     hparam,
 )
-from electra_span.origin import Origin
+from electra_span.published.card_metadata import Origin
 from finetune.config_rules import AT_MOST, check_questions, check_values
 from finetune.task_names import TaskName, defaults_of, directory_of, parse_task_names, with_earlier_slugs
 

@@ -14,7 +14,7 @@ from electra_span.config import (
     checked_hparams,
 )
 from electra_span.files import check_delimiter, check_encoding
-from electra_span.origin import check_origin
+from electra_span.published.card_metadata import check_origin
 
 RETRY_SEED_STEP = 1_000_000  # from a trial's seed to that of its next run: no other trial has it
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from electra_span.task_model import ElectraTaskModel
-from electra_span.training import take_part
+from electra_span.models import ElectraTaskModel
+from electra_span.training.step import take_part
 from finetune.batches import BatchMaker, FinetuningBatch
 from finetune.objective import make_prediction_function
 from finetune.run import Run

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from electra_span.head_config import HeadConfig
+from electra_span.models import ElectraTaskModel
 from electra_span.ops import split_seed
-from electra_span.task_model import ElectraTaskModel
-from electra_span.training import LossFunction, Sums
+from electra_span.training.step import LossFunction, Sums
 from finetune.batches import FinetuningBatch
 
 Targets = Mapping[str, tf.Tensor]

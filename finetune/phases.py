@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import LARGEST_COUNT, HparamError
-from electra_span.optimization import AdamW, depth_of, layerwise_rate, learning_rate_at
-from electra_span.task_model import ElectraTaskModel
-from electra_span.training import LossScale, StepResult, Update, make_train_step
+from electra_span.models import ElectraTaskModel
+from electra_span.training.optimizer import AdamW, depth_of, layerwise_rate, learning_rate_at
+from electra_span.training.step import LossScale, StepResult, Update, make_train_step
 from finetune.batches import BatchMaker
 from finetune.features import num_train_steps
 from finetune.objective import make_loss_function

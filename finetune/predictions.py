@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from electra_span.files import FileError, JsonError, read_json_object, reason_of, whole_file, write_json, write_text
-from electra_span.locks import lock_file
+from electra_span.folders import lock_file
 from finetune.glue import GLUE_TASKS, MAX_SCORE, GlueTask
 from finetune.glue_submission import SplitPredictions, write_submission
 from finetune.metrics.squad import AnswerScores

@@ -8,16 +8,16 @@ import keras
 from absl import logging
 
 from electra_span.config import EncoderConfig, HparamError
-from electra_span.convert.weights import WEIGHT_SUFFIXES
-from electra_span.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
+from electra_span.convert.warm_start import take_over, targets_of
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.initial_weights.start import take_over, targets_of
 from electra_span.model_cost import Network, check_memory, count_parameters
-from electra_span.pretrained import load_task_model
-from electra_span.published_config import CONFIG_FILE, read_config
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraTaskModel
+from electra_span.published.config import CONFIG_FILE, read_config
+from electra_span.published.save_load import load_task_model
+from electra_span.published.tensor_files import WEIGHT_SUFFIXES
 from electra_span.tokenization import Tokenizer, VocabularyError, load_tokenizer
+from electra_span.training.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
 from finetune.batches import BatchMaker
 from finetune.config import FinetuningConfig
 from finetune.feature_cache import cached_rows, digest_of_files

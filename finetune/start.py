@@ -8,15 +8,13 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from electra_span.config import COMPOSITIONAL_FIELDS, EncoderConfig, HparamError, checked_hparams
-from electra_span.convert.halves import Half
-from electra_span.convert.names import expected_names
-from electra_span.convert.vocabularies import checked_against, source_tokenizer
+from electra_span.convert.source_models import Half, checked_against, source_tokenizer
+from electra_span.convert.warm_start import Start, describe, opened_source, read_start
+from electra_span.convert.word_map import InitialWeightsError, WordMap, map_words, same_words
 from electra_span.encoder import ElectraEncoder
-from electra_span.initial_weights.sources import opened_source
-from electra_span.initial_weights.start import Start, describe, read_start
-from electra_span.initial_weights.words import InitialWeightsError, WordMap, map_words, same_words
 from electra_span.models import TwoTowerGenerator
-from electra_span.published_config import CONFIG_FILE
+from electra_span.published.config import CONFIG_FILE
+from electra_span.published.names import expected_names
 from electra_span.tokenization import Tokenizer, load_tokenizer
 from finetune.config import FinetuningConfig
 

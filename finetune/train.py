@@ -10,9 +10,9 @@ from absl import logging
 
 from electra_span.config import HparamError, UserError
 from electra_span.files import shown
-from electra_span.locks import lock_file
-from electra_span.origin import Origin
-from electra_span.task_model import ElectraTaskModel
+from electra_span.folders import lock_file
+from electra_span.models import ElectraTaskModel
+from electra_span.published.card_metadata import Origin
 from finetune.cards import write_cards
 from finetune.config import FinetuningConfig
 from finetune.config_rules import RETRY_SEED_STEP

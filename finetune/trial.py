@@ -11,14 +11,13 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from electra_span.checkpoints import Checkpoints
-from electra_span.convert.weights import WEIGHTS_FILE
-from electra_span.files import remove_unfinished, write_json
-from electra_span.json_lines import JsonLines
-from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
-from electra_span.pretrained import save_pretrained
-from electra_span.training import LossScale
-from electra_span.training_log import TrainingLog
+from electra_span.files import JsonLines, remove_unfinished, write_json
+from electra_span.published.save_load import save_pretrained
+from electra_span.published.tensor_files import WEIGHTS_FILE
+from electra_span.training.checkpoints import Checkpoints
+from electra_span.training.log import TrainingLog
+from electra_span.training.loop import LoopSettings, TrainingLoop, WindowSums
+from electra_span.training.step import LossScale
 from finetune.inference import Predictor
 from finetune.phases import make_phased_step, make_phases, phase_at
 from finetune.results import kept_aside

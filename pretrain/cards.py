@@ -7,18 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from configure_pretraining import PretrainingConfig
-from electra_span.convert.names import expected_names
-from electra_span.model_card import (
-    ModelCard,
-    describe_origin,
-    json_block,
-    make_header,
-    rounded,
-    table,
-    usage,
-)
-from electra_span.origin import Origin
-from electra_span.published_config import Architecture
+from electra_span.published.card import ModelCard, describe_origin, json_block, make_header, rounded, table, usage
+from electra_span.published.card_metadata import Origin
+from electra_span.published.config import Architecture
+from electra_span.published.names import expected_names
 from pretrain.manifest import read_manifest
 from pretrain.run_facts import RunFacts
 

@@ -13,7 +13,7 @@ from electra_span.config import (
     check_choice,
     check_paths,
 )
-from electra_span.origin import Origin, check_origin
+from electra_span.published.card_metadata import Origin, check_origin
 from electra_span.schedules import values_of
 from pretrain.config_defaults import SHARING
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from configure_pretraining import PretrainingConfig
 from electra_span.config import EncoderConfig, HparamError
-from electra_span.convert.halves import Half
-from electra_span.initial_weights.start import different_sizes
+from electra_span.convert.source_models import Half
+from electra_span.convert.warm_start import different_sizes
 
 _OVERRIDES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 _RARE = ("type_vocab_size", "layer_norm_eps")

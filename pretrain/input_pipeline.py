@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch, PretrainingExamples
-from electra_span.masking import MaskingConfig, mask_tokens
+from electra_span.objective.batches import MaskedBatch, PretrainingExamples
+from electra_span.objective.masking import MaskingConfig, mask_tokens
 from electra_span.schedules import value_at, values_of
 from pretrain.records import RecordError, parse_records
 

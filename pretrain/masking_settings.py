@@ -7,7 +7,7 @@ import tensorflow as tf
 from absl import logging
 
 from configure_pretraining import PretrainingConfig
-from electra_span.masking import MaskingConfig
+from electra_span.objective.masking import MaskingConfig
 from electra_span.tokenization import Tokenizer
 from pretrain.records import parse_records
 

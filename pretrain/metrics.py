@@ -3,10 +3,10 @@
 import numpy as np
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch
-from electra_span.losses import Losses, LossWeights
-from electra_span.objective import Detection, Predictions
-from electra_span.training import Sums
+from electra_span.objective.batches import MaskedBatch
+from electra_span.objective.corruption import Detection, Predictions
+from electra_span.objective.losses import Losses, LossWeights
+from electra_span.training.step import Sums
 
 # The discriminator's logits are counted in bins, of which the AUC is made.
 _NUM_BINS = 1024

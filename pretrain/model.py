@@ -7,16 +7,23 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch
 from electra_span.config import LARGE_VOCABULARY, EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.layers.kernels import compiled
-from electra_span.losses import LossWeights, joint_losses, masked_lm_losses
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
-from electra_span.objective import Corrupt, Discriminator, Generator, HeadLogits, Predictions, predict
+from electra_span.objective.batches import MaskedBatch
+from electra_span.objective.corruption import (
+    Corrupt,
+    Discriminator,
+    Generator,
+    HeadLogits,
+    Predictions,
+    predict,
+)
+from electra_span.objective.losses import LossWeights, joint_losses, masked_lm_losses
 from electra_span.ops import split_seed
 from electra_span.schedules import Schedule, value_at
-from electra_span.training import LossFunction, Sums
+from electra_span.training.step import LossFunction, Sums
 from pretrain.metrics import metric_sums
 
 
@@ -26,7 +33,7 @@ class PretrainingModel(keras.Model):
     Args:
         generator: None for replacements drawn uniformly from the vocabulary, or by `corrupt` alone.
         discriminator: None for masked language modelling alone (BERT).
-        corrupt: draws the replacements, see `electra_span.objective`.
+        corrupt: draws the replacements, see `electra_span.objective.corruption`.
         generator_prediction: see `electra_span.objective.predict`.
         temperature: what `corrupt` gets as such, over the steps; None: nothing.
         noise_prob: see `electra_span.objective.predict`; over the steps.
@@ -189,7 +196,7 @@ def make_loss_function(
     special_ids: tuple[int, ...] = (),
     compile_kernels: bool = False,
 ) -> LossFunction:
-    """Returns the loss of pretraining as `electra_span.training` takes it, with the sums that `summarize` needs.
+    """Returns the loss of pretraining as `electra_span.training.step` takes it, with the sums that `summarize` needs.
 
     Args:
         model: what is trained.

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from electra_span.batches import PretrainingExamples
 from electra_span.files import reason_of
+from electra_span.objective.batches import PretrainingExamples
 from electra_span.tokenization import Tokenizer
 from pretrain.examples import PackedExamples
 from pretrain.manifest import MANIFEST_NAME, ManifestError, read_manifest

@@ -12,16 +12,23 @@ import tensorflow as tf
 from absl import logging
 
 from configure_pretraining import PretrainingConfig
-from electra_span.checkpoints import Checkpoints
 from electra_span.command_line import read_json_file
 from electra_span.config import HparamError
-from electra_span.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
-from electra_span.loop import WindowSums
-from electra_span.losses import LossWeights
 from electra_span.model_cost import check_memory
-from electra_span.objective import Corrupt, corrupt_at_random, corrupt_batch
-from electra_span.optimization import AdamW, learning_rate_at
-from electra_span.training import LossFunction, LossScale, StepResult, Update, make_evaluation_step, make_train_step
+from electra_span.objective.corruption import Corrupt, corrupt_at_random, corrupt_batch
+from electra_span.objective.losses import LossWeights
+from electra_span.training.checkpoints import Checkpoints
+from electra_span.training.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
+from electra_span.training.loop import WindowSums
+from electra_span.training.optimizer import AdamW, learning_rate_at
+from electra_span.training.step import (
+    LossFunction,
+    LossScale,
+    StepResult,
+    Update,
+    make_evaluation_step,
+    make_train_step,
+)
 from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
 from pretrain.run_data import RunData

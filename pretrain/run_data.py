@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from configure_pretraining import PretrainingConfig
 from electra_span.config import HparamError
-from electra_span.masking import MaskingConfig
+from electra_span.objective.masking import MaskingConfig
 from electra_span.tokenization import Tokenizer, load_tokenizer
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.manifest import read_manifest

@@ -4,12 +4,11 @@ import pathlib
 
 from absl import logging
 
-from electra_span.convert.halves import Half
-from electra_span.convert.names import relative_path
-from electra_span.initial_weights.sources import opened_source
-from electra_span.initial_weights.start import Start, different_sizes, read_start, take_over, targets_of
-from electra_span.initial_weights.words import InitialWeightsError, same_words
+from electra_span.convert.source_models import Half
+from electra_span.convert.warm_start import Start, different_sizes, opened_source, read_start, take_over, targets_of
+from electra_span.convert.word_map import InitialWeightsError, same_words
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator
+from electra_span.published.names import relative_path
 
 
 def start_from_generator(

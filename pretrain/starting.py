@@ -10,23 +10,22 @@ import numpy as np
 from absl import logging
 
 from configure_pretraining import PretrainingConfig
-from electra_span.convert.halves import Half
-from electra_span.convert.names import Model
+from electra_span.convert.source_models import Half, source_tokenizer
 from electra_span.convert.sources import Source
-from electra_span.convert.vocabularies import source_tokenizer
-from electra_span.initial_weights.sources import opened_source
-from electra_span.initial_weights.start import (
+from electra_span.convert.warm_start import (
     Start,
     Target,
     describe,
     different_sizes,
+    opened_source,
     read_start,
     take_over,
     targets_of,
 )
-from electra_span.initial_weights.words import InitialWeightsError, map_words
-from electra_span.layers.word_tables import Table
+from electra_span.convert.word_map import InitialWeightsError, map_words
+from electra_span.layers.embeddings import Table
 from electra_span.models import TwoTowerGenerator
+from electra_span.published.names import Model
 from electra_span.tokenization import Tokenizer
 from pretrain.fitting_hparams import fitting_hparams, hparam_of
 from pretrain.model import PretrainingModel

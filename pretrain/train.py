@@ -9,16 +9,15 @@ import tensorflow as tf
 from absl import logging
 
 from configure_pretraining import PretrainingConfig
-from electra_span.checkpoints import CheckpointError
-from electra_span.devices import describe_hardware, is_chief, make_strategy
-from electra_span.files import remove_unfinished, write_json, write_text
-from electra_span.json_lines import JsonLines
-from electra_span.locks import lock_folder
-from electra_span.loop import LoopSettings, TrainingLoop, WindowSums
-from electra_span.model_card import CARD_FILE, write_card
-from electra_span.pretrained import save_pretrained
-from electra_span.published_config import CONFIG_FILE, read_config
-from electra_span.training_log import TrainingLog
+from electra_span.files import JsonLines, remove_unfinished, write_json, write_text
+from electra_span.folders import lock_folder
+from electra_span.published.card import CARD_FILE, write_card
+from electra_span.published.config import CONFIG_FILE, read_config
+from electra_span.published.save_load import save_pretrained
+from electra_span.training.checkpoints import CheckpointError
+from electra_span.training.devices import describe_hardware, is_chief, make_strategy
+from electra_span.training.log import TrainingLog
+from electra_span.training.loop import LoopSettings, TrainingLoop, WindowSums
 from pretrain.cards import make_card
 from pretrain.records import RecordError, find_corruption, find_misfit
 from pretrain.run import Run

@@ -13,7 +13,7 @@ from typing import Any
 from absl import logging
 
 from electra_span.files import JsonError, read_json, remove_unfinished, whole_file
-from electra_span.locks import lock_folder
+from electra_span.folders import lock_folder
 
 WORKSPACE_NAME = ".partial"
 _IDENTITY_NAME = "build.json"

@@ -20,9 +20,9 @@ from electra_span.places import check_output_folder
 if TYPE_CHECKING:
     import numpy as np
 
-    from electra_span.convert.halves import Half
-    from electra_span.convert.names import Model
+    from electra_span.convert.source_models import Half
     from electra_span.convert.sources import Source
+    from electra_span.published.names import Model
     from electra_span.tokenization import Tokenizer
 
 _LARGEST_DIFFERENCE = 1e-4  # of logits; equal weights give 0
@@ -105,9 +105,9 @@ def _convert_to_published(
     half: "Half", tokenizer: "Tokenizer | None", folder: pathlib.Path, target: pathlib.Path
 ) -> None:
     """Writes a model to a folder, which becomes another one, and compares what it holds with the source."""
-    from electra_span.convert.comparison import logits_of
-    from electra_span.convert.halves import build
-    from electra_span.pretrained import load_pretrained, save_pretrained
+    from electra_span.convert.source_models import build
+    from electra_span.export.comparison import logits_of
+    from electra_span.published.save_load import load_pretrained, save_pretrained
 
     save_pretrained(build(half), tokenizer, folder)
     _compare(half.part, target, logits_of(load_pretrained(folder)), _logits_of_source(half))
@@ -117,11 +117,10 @@ def _convert_to_tf1(
     halves: "Sequence[Half]", tokenizer: "Tokenizer | None", folder: pathlib.Path, target: pathlib.Path
 ) -> None:
     """Writes models to a folder, which becomes another one, and compares what it holds with the source."""
-    from electra_span.convert.comparison import logits_of
-    from electra_span.convert.halves import build
-    from electra_span.convert.tf1 import load_tf1_weights
-    from electra_span.convert.tf1_writing import write_tf1
-    from electra_span.pretrained import make_model
+    from electra_span.convert.source_models import build
+    from electra_span.convert.tf1 import load_tf1_weights, write_tf1
+    from electra_span.export.comparison import logits_of
+    from electra_span.published.save_load import make_model
 
     models: Mapping[str, Model] = {half.part: build(half) for half in halves}
     prefix = write_tf1(models, tokenizer, folder)
@@ -133,12 +132,12 @@ def _convert_to_tf1(
 
 def _logits_of_source(half: "Half") -> "list[np.ndarray]":
     """Returns the logits of a source's model, which is read another way than for writing where there is one."""
-    from electra_span.convert.comparison import logits_of
-    from electra_span.convert.halves import build
+    from electra_span.convert.source_models import build
     from electra_span.convert.tf1 import load_tf1_weights
-    from electra_span.convert.weights import WEIGHTS_FILE
-    from electra_span.pretrained import load_pretrained, make_model
-    from electra_span.published_config import CONFIG_FILE
+    from electra_span.export.comparison import logits_of
+    from electra_span.published.config import CONFIG_FILE
+    from electra_span.published.save_load import load_pretrained, make_model
+    from electra_span.published.tensor_files import WEIGHTS_FILE
 
     weights = half.located.weights
     if weights.is_tf1:
@@ -151,7 +150,7 @@ def _logits_of_source(half: "Half") -> "list[np.ndarray]":
 
 
 def _compare(part: str, path: pathlib.Path, written: "list[np.ndarray]", source: "list[np.ndarray]") -> None:
-    from electra_span.convert.comparison import largest_difference
+    from electra_span.export.comparison import largest_difference
 
     difference = largest_difference(written, source)
     if difference > _LARGEST_DIFFERENCE:
@@ -180,7 +179,7 @@ def _describe(source: "Source") -> Iterator[str]:
 
 def _read_tokenizer(half: "Half", arguments: argparse.Namespace) -> "Tokenizer | None":
     """Returns the tokenizer of the file that was named, or of the source; None where there is none."""
-    from electra_span.convert.vocabularies import checked_against, source_tokenizer
+    from electra_span.convert.source_models import checked_against, source_tokenizer
     from electra_span.tokenization import load_tokenizer
 
     if arguments.vocab_file is None:

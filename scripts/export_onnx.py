@@ -35,8 +35,8 @@ def main(arguments: argparse.Namespace) -> None:
         raise UserError(f"to write ONNX install {' and '.join(missing)}: pip install 'electra-span[onnx]'")
 
     # Imports TensorFlow, which takes seconds: only now.
-    from electra_span.convert.onnx_export import OnnxError, difference_in_onnxruntime, onnx_model
-    from electra_span.pretrained import load_pretrained
+    from electra_span.export.onnx import OnnxError, difference_in_onnxruntime, onnx_model
+    from electra_span.published.save_load import load_pretrained
 
     model = load_pretrained(arguments.model)
     proto = onnx_model(model)

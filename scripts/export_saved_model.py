@@ -62,8 +62,8 @@ def main(arguments: argparse.Namespace) -> None:
     check_output_folder("OUT", target)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"OUT must be a new or an empty folder. Received: {str(target)!r}")
-    from electra_span.inference.saved_model import write_saved_model
-    from electra_span.pretrained import load_pretrained
+    from electra_span.export.saved_model import write_saved_model
+    from electra_span.published.save_load import load_pretrained
 
     model = load_pretrained(arguments.model)
     with whole_folder(target) as partial:

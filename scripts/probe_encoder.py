@@ -17,7 +17,7 @@ from electra_span.config import UserError
 from electra_span.places import check_input
 
 if TYPE_CHECKING:
-    from electra_span.convert.names import Model
+    from electra_span.published.names import Model
 
 _MOST_ITERATIONS = 2000
 
@@ -63,7 +63,7 @@ def main(arguments: argparse.Namespace) -> None:
     train, dev = (read_sentences(arguments.data / f"{name}.tsv") for name in ("train", "dev"))
 
     # Imports TensorFlow, which takes seconds: only now, with the sentences read.
-    from electra_span.pretrained import load_pretrained
+    from electra_span.published.save_load import load_pretrained
 
     model = load_pretrained(arguments.model)
     if model.tokenizer is None:

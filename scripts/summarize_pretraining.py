@@ -14,8 +14,7 @@ from absl.flags import argparse_flags
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
 from electra_span.config import HparamError, UserError
-from electra_span.files import JsonError, read_json_object, reason_of
-from electra_span.json_lines import JsonLines, has_step_and_numbers
+from electra_span.files import JsonError, JsonLines, has_step_and_numbers, read_json_object, reason_of
 from pretrain.run_facts import facts_of
 
 # A line of the table: what it says, the key in the logs, and how its number is written.

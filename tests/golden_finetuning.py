@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
-from electra_span.convert.names import names_of, relative_path
 from electra_span.convert.tf1 import load_tf1_weights
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraTaskModel
+from electra_span.published.names import names_of, relative_path
 
 MODES = ("squad_joint", "squad_joint_cls_only", "squad_independent", "squadv1_plain")
 TRAINING_MODES = ("squad_joint_training", "squad_independent_training")

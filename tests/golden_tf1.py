@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig, from_hparams
-from electra_span.convert.names import names_of, relative_path
 from electra_span.convert.tf1 import load_tf1_weights
-from electra_span.objective import Corrupt, Corruption
+from electra_span.objective.batches import MaskedBatch
+from electra_span.objective.corruption import Corrupt, Corruption
+from electra_span.published.names import names_of, relative_path
 from pretrain.model import PretrainingModel, build_model
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig
+from electra_span.objective.batches import MaskedBatch
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{number}" for number in range(32)))
 CLS, SEP, MASK = (VOCABULARY.index(token) for token in ("[CLS]", "[SEP]", "[MASK]"))

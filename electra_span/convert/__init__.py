@@ -1,1 +1,1 @@
-"""Reading and writing the formats in which ELECTRA models are published."""
+"""Checkpoints of other tools: reading, conversion, and initial weights from them."""

@@ -6,11 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from electra_span.config import EncoderConfig, widths_by_rule
-from electra_span.convert.names import ModelClass, expected_names
-from electra_span.convert.naming import Name
-from electra_span.convert.tf1 import ConversionError
-from electra_span.convert.weights import Weights
 from electra_span.models import TwoTowerGenerator
+from electra_span.published.names import ConversionError, ModelClass, Name, expected_names
+from electra_span.published.tensor_files import Weights
 
 Locate = Callable[[Name], tuple[str, ...]]  # a variable's names in a source, one or several side by side
 

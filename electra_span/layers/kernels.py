@@ -6,9 +6,11 @@ compiled already (on a GPU), or nothing is to be compiled, the plain functions s
 """
 
 import functools
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from electra_span.ops import rounded_up
@@ -158,3 +160,71 @@ def compiled(function: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
         return apply(*(tf.convert_to_tensor(tensor) for tensor in tensors))  # variables are not to be seen inside
 
     return compiled_function
+
+
+NOT_QUANTIZED = (
+    "electra_span does not quantize encoders and their heads: they keep their weights and precision. Export the model "
+    "with export_onnx.py and quantize the file instead, for example with onnxruntime.quantization"
+)
+
+
+class Dense(keras.layers.Dense):
+    """Keras' dense layer, whose kernel is read by the layer that holds it.
+
+    Keras would quantize the kernel alone, and restore it into a layer that expects another type.
+
+    Raises:
+        ValueError: its policy is a quantized one.
+    """
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        if self.quantization_mode is not None:
+            raise ValueError(f"{NOT_QUANTIZED}. Received: dtype={self.dtype_policy.name!r}")
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Raises NotImplementedError, upon which `keras.Model.quantize` warns and leaves the layer as it is."""
+        raise NotImplementedError(NOT_QUANTIZED)
+
+
+_STATE = "dropout_seeds"
+
+
+class DropoutSeeds:
+    """The seeds of a layer's dropout where Keras' `training` asks for it and none is given.
+
+    Keras does not see the generator inside, so that a layer's variables are its weights.
+
+    Args:
+        seed: where they start; None for one that follows from Python's random numbers, as in Keras' own layers.
+    """
+
+    def __init__(self, seed: int | None) -> None:
+        self._generator = keras.random.SeedGenerator(_next_number() if seed is None else seed, name=_STATE)
+
+    def of_call(self, dropout_seed: tf.Tensor | None, training: bool | None) -> tf.Tensor | None:
+        """Returns what a call's dropout is drawn from: the seed given, or a new one in training, int32 [2]; else None.
+
+        Args:
+            dropout_seed: int32 [2], or None.
+            training: Keras' argument.
+        """
+        if dropout_seed is not None or not training:
+            return dropout_seed
+        return tf.cast(self._generator.next(), tf.int32)
+
+    def save(self, store: MutableMapping[str, Any]) -> None:
+        """Writes where the seeds stand, for a layer's `save_own_variables`."""
+        store[_STATE] = self._generator.state
+
+    def load(self, store: Mapping[str, Any]) -> None:
+        """Goes on where the saved seeds stood."""
+        if _STATE in store:
+            self._generator.state.assign(store[_STATE])
+
+
+def _next_number() -> int:
+    """Returns what Python would draw next, without drawing it: what others draw does not depend on this layer."""
+    numbers = random.Random()
+    numbers.setstate(random.getstate())
+    return numbers.randint(1, 10**9)

@@ -11,9 +11,8 @@ import tensorflow as tf
 
 from electra_span.config import EncoderConfig
 from electra_span.head_config import QUESTION_HIDDEN_SIZE, HeadConfig
-from electra_span.layers.dense import Dense
-from electra_span.layers.keras_config import KerasConfig, register
-from electra_span.layers.kernels import bias_gelu, bias_gelu_by_erf
+from electra_span.layers.keras_serialization import KerasConfig, register
+from electra_span.layers.kernels import Dense, bias_gelu, bias_gelu_by_erf
 from electra_span.ops import gather_positions
 
 _FORBIDDEN = -1000.0  # the original's, added to the logits of positions that are no answer

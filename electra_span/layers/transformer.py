@@ -4,8 +4,7 @@ import keras
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
-from electra_span.layers.dense import Dense
-from electra_span.layers.kernels import Kernels
+from electra_span.layers.kernels import Dense, Kernels
 from electra_span.layers.packing import Packing
 
 

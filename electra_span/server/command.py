@@ -9,8 +9,7 @@ import signal
 from electra_span.command_line import whole_number
 from electra_span.config import UserError
 from electra_span.places import check_input
-from electra_span.server.limits import add_limit_flags, read_limits
-from electra_span.server.message_limit import limit_messages
+from electra_span.server.limits import add_limit_flags, limit_messages, read_limits
 
 _NEEDED = ("fastapi", "uvicorn")
 

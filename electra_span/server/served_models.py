@@ -1,13 +1,78 @@
-"""The models of a server: their names, what each can do, and how they are asked."""
+"""One call of a model at a time, in a thread of its own, while a bounded number of others wait."""
 
+import asyncio
+import concurrent.futures
+import math
 import pathlib
+import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from electra_span.config import UserError
 from electra_span.inference.requests import TextCutWarning
 from electra_span.server import schemas
+
+_Reply = TypeVar("_Reply")
+
+
+class BusyError(Exception):
+    """As many calls wait as may.
+
+    Attributes:
+        retry_seconds: after which there may be room.
+    """
+
+    def __init__(self, retry_seconds: int) -> None:
+        super().__init__(retry_seconds)
+        self.retry_seconds = retry_seconds
+
+
+class GoneError(Exception):
+    """Nobody waits for the result any more."""
+
+
+class Turns:
+    """Calls take turns, in the order in which they came.
+
+    Args:
+        max_waiting: how many wait beside the one that runs.
+    """
+
+    def __init__(self, max_waiting: int) -> None:
+        self._max_waiting, self._num_calls, self._last_seconds = max_waiting, 0, 1.0
+        self._turn = asyncio.Lock()
+        self._thread = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="model")
+
+    async def call(self, function: Callable[[], _Reply], is_gone: Callable[[], Awaitable[bool]]) -> _Reply:
+        """Returns what a function returns, called in the thread.
+
+        Args:
+            function: is not called where the client has gone by its turn; once it runs, it runs to its end.
+            is_gone: tells whether the client has.
+
+        Raises:
+            BusyError: too many wait.
+            GoneError: the client has gone.
+        """
+        if self._num_calls > self._max_waiting:
+            raise BusyError(max(1, math.ceil(self._num_calls * self._last_seconds)))
+        self._num_calls += 1
+        try:
+            async with self._turn:
+                if await is_gone():
+                    raise GoneError
+                start = time.monotonic()
+                result = await asyncio.get_running_loop().run_in_executor(self._thread, function)
+                self._last_seconds = time.monotonic() - start
+                return result
+        finally:
+            self._num_calls -= 1
+
+    def close(self) -> None:
+        """Ends the thread when its call has ended."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
 
 _HALVES = ("discriminator", "generator")  # folders whose names do not tell whose they are
 _KINDS = {
@@ -59,7 +124,7 @@ def load_models(folders: Mapping[str, pathlib.Path]) -> list[ServedModel]:
     Raises:
         UserError: a folder holds no model, or one that can do nothing here.
     """
-    from electra_span.pretrained import load_pretrained
+    from electra_span.published.save_load import load_pretrained
 
     return [describe_model(name, load_pretrained(folder)) for name, folder in folders.items()]
 

@@ -10,11 +10,10 @@ from absl import logging
 from electra_span.containers import check_hub_snapshot
 from electra_span.files import shown
 from electra_span.folders import read_unchanged
-from electra_span.tokenization import bpe_files, published, sentencepiece_files, wordpiece_files
+from electra_span.tokenization import byte_level_bpe, published, sentencepiece_tokenizer, wordpiece_files
 from electra_span.tokenization.base import Tokenizer
 from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
-from electra_span.tokenization.library_tokenizer import LibraryTokenizer
-from electra_span.tokenization.library_wordpiece import LibraryWordPieceTokenizer
+from electra_span.tokenization.library_tokenizer import LibraryTokenizer, LibraryWordPieceTokenizer
 from electra_span.tokenization.published import Beside
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 from electra_span.tokenization.vocabulary import VocabularyError, find_special_tokens, missing_special_tokens
@@ -79,7 +78,7 @@ def _load_files(path: pathlib.Path, case: Case, add: bool) -> ExtendedTokenizer:
 
 def _type_of_files(path: pathlib.Path) -> str:
     """Returns the type of a file, or of a folder without settings that tell it."""
-    if sentencepiece_files.find_model(path) is not None:
+    if sentencepiece_tokenizer.find_model(path) is not None:
         return "sentencepiece"
     if path.is_dir() and (path / published.VOCABULARY_FILE).exists():
         return "wordpiece"
@@ -87,8 +86,8 @@ def _type_of_files(path: pathlib.Path) -> str:
     if file is not None:
         return "wordpiece" if published.model_of(file, published.read_json(file))["type"] == "WordPiece" else "bpe"
     if path.is_dir():
-        return "bpe" if (path / bpe_files.VOCABULARY_FILE).exists() else "wordpiece"
-    return "bpe" if path.suffix == ".json" or path.name == bpe_files.MERGES_FILE else "wordpiece"
+        return "bpe" if (path / byte_level_bpe.VOCABULARY_FILE).exists() else "wordpiece"
+    return "bpe" if path.suffix == ".json" or path.name == byte_level_bpe.MERGES_FILE else "wordpiece"
 
 
 def _load_wordpiece(path: pathlib.Path, beside: Beside, case: Case, add: bool) -> ExtendedTokenizer:
@@ -133,7 +132,7 @@ def _wordpiece_of(description: WordPieceDescription, config: Mapping[str, Any]) 
 
 
 def _load_bpe(path: pathlib.Path, beside: Beside, case: Case, add: bool) -> ExtendedTokenizer:
-    description = bpe_files.read_bpe(path, beside)
+    description = byte_level_bpe.read_bpe(path, beside)
     added = missing_special_tokens(description.vocabulary, beside.config) if add else []
     description = dataclasses.replace(description, vocabulary=[*description.vocabulary, *added])
     try:
@@ -143,16 +142,16 @@ def _load_bpe(path: pathlib.Path, beside: Beside, case: Case, add: bool) -> Exte
 
 
 def _load_sentencepiece(path: pathlib.Path, beside: Beside, case: Case, add: bool) -> ExtendedTokenizer:
-    file = sentencepiece_files.find_model(path)
+    file = sentencepiece_tokenizer.find_model(path)
     if file is None:
         raise VocabularyError(f"{path}: must hold a .model file of SentencePiece; copy that of the tokenizer into it")
-    model = sentencepiece_files.read_model(file)
+    model = sentencepiece_tokenizer.read_model(file)
     try:
-        pieces = [piece.piece for piece in sentencepiece_files.parse_model(model).pieces]
+        pieces = [piece.piece for piece in sentencepiece_tokenizer.parse_model(model).pieces]
         beyond = _tokens_beyond(path, pieces, beside)
         added = missing_special_tokens([*pieces, *beyond], beside.config) if add else []
         if beyond or added:
-            model = sentencepiece_files.with_control_symbols(model, [*beyond, *added])
+            model = sentencepiece_tokenizer.with_control_symbols(model, [*beyond, *added])
         return ExtendedTokenizer(SentencePieceTokenizer(model, beside.config), added)
     except VocabularyError as error:
         raise VocabularyError(f"{file}: {error}") from error

@@ -10,8 +10,7 @@ import sentencepiece
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
-from electra_span.tokenization.bpe_files import BpeDescription
-from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
+from electra_span.tokenization.byte_level_bpe import BpeDescription, ByteLevelBpeTokenizer
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 from electra_span.tokenization.vocabulary import SPECIAL_TOKENS, VocabularyError, check_special_tokens
 

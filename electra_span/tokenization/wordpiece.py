@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_text as tf_text
 
-from electra_span.tokenization import base, normalization, places, wordpiece_files
+from electra_span.tokenization import base, normalization, wordpiece_files
 from electra_span.tokenization.vocabulary import VocabularyError
 from electra_span.tokenization.wordpiece_files import MAX_WORD_LENGTH
 
@@ -147,10 +147,10 @@ class WordPieceTokenizer(base.Tokenizer):
         rows = ids.value_rowids()
         positions = tf.stack([starts.flat_values, ends.flat_values - 1])  # [2, T]
         mark = self._long_word_mark
-        num_marks = places.num_up_to(positions, rows, places.ends_of(mark, marked_words, long_rows))
+        num_marks = normalization.num_up_to(positions, rows, normalization.ends_of(mark, marked_words, long_rows))
         positions -= tf.cast(len(mark.encode()) * num_marks, positions.dtype)
         lengths = self._normalized_lengths(tf.strings.unicode_decode(texts, "UTF-8"))
-        first, last = tf.unstack(places.characters_at(positions, rows, lengths))
+        first, last = tf.unstack(normalization.characters_at(positions, rows, lengths))
         return base.RaggedTokens(ids, ids.with_flat_values(first), ids.with_flat_values(last + 1))
 
     def _normalized_lengths(self, code_points: tf.RaggedTensor) -> tf.RaggedTensor:

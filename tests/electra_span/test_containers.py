@@ -15,7 +15,7 @@ import safetensors.numpy
 from electra_span.config import UserError
 from electra_span.containers import HEAD_BYTES, check_hub_snapshot, check_plain_text, container_of
 from electra_span.convert.sources import read_source
-from electra_span.pretrained import load_pretrained
+from electra_span.published.save_load import load_pretrained
 from electra_span.tokenization import load_tokenizer
 from tests.in_process import run_command
 

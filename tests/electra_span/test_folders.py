@@ -7,8 +7,15 @@ import pytest
 
 from electra_span.config import UserError
 from electra_span.files import FileError
-from electra_span.folders import REPLACING_LOCK, read_unchanged, replaced_files, temporary_folder, whole_folder
-from electra_span.locks import is_locked, lock_file
+from electra_span.folders import (
+    REPLACING_LOCK,
+    is_locked,
+    lock_file,
+    read_unchanged,
+    replaced_files,
+    temporary_folder,
+    whole_folder,
+)
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -16,11 +16,9 @@ import tensorflow as tf
 
 from electra_span import Electra, ElectraEncoder, EncoderConfig, save_pretrained
 from electra_span.head_config import HeadConfig
-from electra_span.layers.dense import NOT_QUANTIZED
-from electra_span.layers.heads import MaskedLMHead
-from electra_span.layers.task_heads import ClassificationHead
-from electra_span.models import ElectraDiscriminator, ElectraGenerator
-from electra_span.task_model import ElectraTaskModel
+from electra_span.layers.heads import ClassificationHead, MaskedLMHead
+from electra_span.layers.kernels import NOT_QUANTIZED
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraTaskModel
 from tests.tiny_models import MASK, TINY, randomize, tiny_batch
 
 README = pathlib.Path(__file__).resolve().parents[2] / "README.md"

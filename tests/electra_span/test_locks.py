@@ -7,14 +7,14 @@ import sys
 import pytest
 
 from electra_span.files import FileError
-from electra_span.locks import is_locked, lock_file, lock_folder
+from electra_span.folders import is_locked, lock_file, lock_folder
 
 ROOT = pathlib.Path(__file__).parents[2]
 
 
 def test_a_folder_is_kept_for_one_process(tmp_path):
     folder = tmp_path / "run"
-    code = f"from electra_span.locks import lock_folder\nwith lock_folder({str(folder)!r}, 'training'): pass"
+    code = f"from electra_span.folders import lock_folder\nwith lock_folder({str(folder)!r}, 'training'): pass"
     with lock_folder(folder, "training"):
         second = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
         assert f"FileError: Another training is writing to {folder}" in second.stderr
@@ -32,7 +32,7 @@ def _process(code):
 
 def _holding(path):
     return _process(
-        "import time\nfrom electra_span.locks import lock_file\n"
+        "import time\nfrom electra_span.folders import lock_file\n"
         f"with lock_file({str(path)!r}):\n    print('ready', flush=True)\n    time.sleep(60)"
     )
 
@@ -55,7 +55,7 @@ def test_a_lock_ends_with_a_killed_process(tmp_path):
 def test_a_process_that_waits_for_a_lock_gets_it_when_the_other_one_is_killed(tmp_path):
     path = tmp_path / "lock"
     with _holding(path) as holder:
-        code = f"from electra_span.locks import lock_file\nwith lock_file({str(path)!r}): print('mine')"
+        code = f"from electra_span.folders import lock_file\nwith lock_file({str(path)!r}): print('mine')"
         with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as waiting:
             with pytest.raises(subprocess.TimeoutExpired):
                 waiting.wait(0.5)

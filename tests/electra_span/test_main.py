@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from electra_span import pretrained, save_pretrained
+from electra_span import save_pretrained
 from electra_span.__main__ import main, make_parser
 from electra_span.config import UserError
+from electra_span.inference.command_io import coloured
 from electra_span.inference.results import ReplacedToken
-from electra_span.inference.terminal import coloured
+from electra_span.published import save_load
 from tests.command_errors import error_line
 from tests.electra_span.inference.tiny_text_models import FACTS, LENGTH, MOOD, TAGS, make_text_model
 
@@ -40,7 +41,7 @@ class Stdin(io.TextIOWrapper):
 @pytest.fixture(scope="module")
 def load():
     """`load_pretrained`, which keeps what it loaded."""
-    return functools.cache(pretrained.load_pretrained)
+    return functools.cache(save_load.load_pretrained)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def ask(models, load, capsys, monkeypatch):
 
     def run(command, model, *arguments, stdin=b""):
         monkeypatch.setattr(sys, "stdin", Stdin(stdin))
-        monkeypatch.setattr(pretrained, "load_pretrained", load)
+        monkeypatch.setattr(save_load, "load_pretrained", load)
         main(make_parser().parse_args([command, str(models / model), *arguments]))
         return capsys.readouterr().out.splitlines()
 
@@ -135,7 +136,7 @@ def test_what_a_terminal_obeys_is_escaped_in_lines(ask):
 
 
 def test_many_lines_go_in_batches_and_come_out_in_order(ask, monkeypatch):
-    monkeypatch.setattr("electra_span.inference.input_rows._BATCH_SIZE", 3)
+    monkeypatch.setattr("electra_span.inference.command_io._BATCH_SIZE", 3)
     lines = ask("embed", "discriminator", stdin="".join(f"the {'cat ' * n}\n" for n in range(8)).encode())
     assert [json.loads(line)["text"].count("cat") for line in lines] == list(range(8))
 
@@ -157,7 +158,7 @@ def test_colours_are_by_probability_and_hide_nothing():
 
 
 def test_cut_texts_are_a_warning_on_standard_error(models, load, capsys, monkeypatch):
-    monkeypatch.setattr(pretrained, "load_pretrained", load)
+    monkeypatch.setattr(save_load, "load_pretrained", load)
     main(make_parser().parse_args(["embed", str(models / "tasks"), "the " * 40]))
     assert capsys.readouterr().err.startswith("warning: 1 of 1 texts have more than the 16 tokens")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from electra_span.config import EncoderConfig
-from electra_span.convert.names import expected_names, names_of, relative_path
 from electra_span.encoder import ElectraEncoder
 from electra_span.model_cost import count_parameters
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
+from electra_span.published.names import expected_names, names_of, relative_path
 from tests.tiny_models import TINY, TINY_GENERATOR
 
 UNPROJECTED = EncoderConfig(**{**vars(TINY), "embedding_size": TINY.hidden_size})

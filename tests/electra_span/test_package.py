@@ -19,10 +19,10 @@ def test_importing_the_package_imports_no_tensorflow():
 
 def test_what_the_package_offers_is_that_of_its_modules():
     from electra_span.config import EncoderConfig
-    from electra_span.electra import Electra
     from electra_span.encoder import ElectraEncoder
     from electra_span.head_config import HeadConfig
-    from electra_span.pretrained import load_pretrained, load_task_model, save_pretrained
+    from electra_span.objective.electra import Electra
+    from electra_span.published.save_load import load_pretrained, load_task_model, save_pretrained
     from electra_span.tokenization import load_tokenizer
 
     assert electra_span.Electra is Electra

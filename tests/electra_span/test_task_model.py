@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from electra_span.config import HparamError
-from electra_span.convert.names import names_of, relative_path
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.optimization import layerwise_rate
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraTaskModel
+from electra_span.published.names import names_of, relative_path
+from electra_span.training.optimizer import layerwise_rate
 from tests.tiny_models import TINY, randomize
 
 IDS = np.array([[2, 7, 36, 3, 9, 10, 3], [2, 30, 3, 11, 3, 0, 0]], np.int32)

@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
-from electra_span.convert.names import names_of, relative_path
 from electra_span.encoder import ElectraEncoder
 from electra_span.model_cost import count_parameters
 from electra_span.models import ElectraGenerator, TwoTowerGenerator, make_two_towers, surroundings
-from electra_span.pretrained import PublishedModelError, load_pretrained, save_pretrained
+from electra_span.published.names import names_of, relative_path
+from electra_span.published.save_load import PublishedModelError, load_pretrained, save_pretrained
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
 
 OPTIONS = [{}, {"skips_padding": True}, {"compile_kernels": True, "skips_padding": True}]

@@ -6,9 +6,9 @@ import pytest
 
 from electra_span.config import EncoderConfig
 from electra_span.head_config import HeadConfig
-from electra_span.model_card import CARD_FILE, render
-from electra_span.published_config import Architecture
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraTaskModel
+from electra_span.published.card import CARD_FILE, render
+from electra_span.published.config import Architecture
 from finetune import train
 from finetune.cards import make_card
 from finetune.results import TrialResult

@@ -10,13 +10,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from electra_span.config import HparamError
-from electra_span.convert.halves import read_values
-from electra_span.convert.names import relative_path
+from electra_span.convert.source_models import read_values
 from electra_span.convert.sources import read_source
+from electra_span.convert.word_map import InitialWeightsError
 from electra_span.encoder import ElectraEncoder
-from electra_span.initial_weights.words import InitialWeightsError
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, make_two_towers
-from electra_span.pretrained import load_pretrained, save_pretrained
+from electra_span.published.names import relative_path
+from electra_span.published.save_load import load_pretrained, save_pretrained
 from electra_span.tokenization import WordPieceTokenizer
 from finetune import train
 from finetune.run import Run

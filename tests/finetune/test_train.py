@@ -10,7 +10,7 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 from electra_span.config import HparamError
-from electra_span.pretrained import load_pretrained
+from electra_span.published.save_load import load_pretrained
 from finetune import train
 from finetune.reading import DataError
 from finetune.run import Run

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from electra_span.files import FileError
-from electra_span.locks import lock_file
+from electra_span.folders import lock_file
 from finetune import train
 from finetune.reading import DataError
 from finetune.trial import clear_place

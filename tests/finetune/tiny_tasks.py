@@ -9,7 +9,7 @@ import numpy as np
 from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator
-from electra_span.pretrained import save_pretrained
+from electra_span.published.save_load import save_pretrained
 from electra_span.tokenization.wordpiece import WordPieceTokenizer
 from finetune.config import FinetuningConfig
 

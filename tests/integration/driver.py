@@ -20,8 +20,8 @@ import tensorflow as tf
 import run_finetuning
 import run_pretraining
 from electra_span import command_line
-from electra_span.checkpoints import Checkpoints
-from electra_span.training_log import TrainingLog
+from electra_span.training.checkpoints import Checkpoints
+from electra_span.training.log import TrainingLog
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import run_pretraining
-from electra_span.pretrained import load_pretrained
+from electra_span.published.save_load import load_pretrained
 from electra_span.tokenization import load_tokenizer
 from scripts import build_pretraining_dataset, create_vocab
 from tests.tiny_run import HPARAMS

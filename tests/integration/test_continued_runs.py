@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from configure_pretraining import PretrainingConfig
-from electra_span.initial_weights.words import InitialWeightsError
-from electra_span.training_log import TrainingLog
+from electra_span.convert.word_map import InitialWeightsError
+from electra_span.training.log import TrainingLog
 from pretrain.run_data import RunData
 from pretrain.train import evaluate, train
 from tests.tiny_models import VOCABULARY

@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from electra_span.checkpoints import CheckpointError, Checkpoints
 from electra_span.config import HparamError, UserError
 from electra_span.files import FileError
-from electra_span.locks import lock_folder
+from electra_span.folders import lock_folder
 from electra_span.tokenization import load_tokenizer
+from electra_span.training.checkpoints import CheckpointError, Checkpoints
 from pretrain.manifest import write_manifest
 from pretrain.record_files import RecordError, extent_of, file_entries
 from pretrain.train import evaluate, train

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from configure_pretraining import PretrainingConfig
-from electra_span.training_log import TrainingLog
+from electra_span.training.log import TrainingLog
 from pretrain.train import train
 from tests.integration.driver import read_lines
 from tests.tiny_run import HPARAMS, write_tiny_data

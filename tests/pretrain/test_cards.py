@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from electra_span.model_card import CARD_FILE, MARK, render
 from electra_span.models import ElectraDiscriminator
-from electra_span.published_config import Architecture
+from electra_span.published.card import CARD_FILE, MARK, render
+from electra_span.published.config import Architecture
 from pretrain.cards import make_card
 from pretrain.manifest import write_manifest
 from pretrain.run_facts import facts_of

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.losses import LossWeights, joint_losses
 from electra_span.models import ElectraDiscriminator, TwoTowerGenerator
-from electra_span.objective import corrupt_batch, is_drawn, noise_log_odds
-from electra_span.pretrained import load_pretrained
+from electra_span.objective.corruption import corrupt_batch, is_drawn, noise_log_odds
+from electra_span.objective.losses import LossWeights, joint_losses
+from electra_span.published.save_load import load_pretrained
 from pretrain.metrics import metric_sums, summarize
 from pretrain.model import build_model
 from pretrain.train import train

@@ -10,13 +10,13 @@ import tensorflow as tf
 from safetensors.numpy import load_file
 
 from configure_pretraining import PretrainingConfig
-from electra_span.checkpoints import Checkpoints
-from electra_span.devices import make_strategy
-from electra_span.losses import LossWeights, joint_losses
-from electra_span.objective import corrupt_batch
-from electra_span.optimization import AdamW
-from electra_span.pretrained import load_pretrained, save_pretrained
-from electra_span.training import Update, make_train_step
+from electra_span.objective.corruption import corrupt_batch
+from electra_span.objective.losses import LossWeights, joint_losses
+from electra_span.published.save_load import load_pretrained, save_pretrained
+from electra_span.training.checkpoints import Checkpoints
+from electra_span.training.devices import make_strategy
+from electra_span.training.optimizer import AdamW
+from electra_span.training.step import Update, make_train_step
 from pretrain.model import build_model, make_loss_function
 from pretrain.train import evaluate, train
 from scripts.describe_model import run_parameters

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from electra_span.config import UserError
-from electra_span.masking import MaskingConfig
+from electra_span.objective.masking import MaskingConfig
 from electra_span.tokenization import load_tokenizer
 from pretrain import build
 from pretrain.build import BuildError, BuildSettings, build_dataset

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from electra_span import models
-from electra_span.losses import LossWeights, joint_losses
-from electra_span.objective import replacement_logits
+from electra_span.objective.corruption import replacement_logits
+from electra_span.objective.losses import LossWeights, joint_losses
 from electra_span.ops import share_of_mean
 from tests.golden_tf1 import read_variant, recorded_corruption, recorded_model, tf1_names
 

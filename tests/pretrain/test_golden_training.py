@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch
 from electra_span.config import EncoderConfig, from_hparams
 from electra_span.convert.tf1 import load_tf1_weights
-from electra_span.losses import LossWeights, joint_losses
-from electra_span.objective import Corruption
+from electra_span.objective.batches import MaskedBatch
+from electra_span.objective.corruption import Corruption
+from electra_span.objective.losses import LossWeights, joint_losses
 from electra_span.ops import share_of_mean
-from electra_span.optimization import AdamW, learning_rate_at
-from electra_span.training import Update, make_train_step
+from electra_span.training.optimizer import AdamW, learning_rate_at
+from electra_span.training.step import Update, make_train_step
 from pretrain.model import build_model
 from tests.golden_tf1 import recorded_batch, recorded_corruption, tf1_names
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch, PretrainingExamples
-from electra_span.masking import MaskingConfig, mask_tokens
+from electra_span.objective.batches import MaskedBatch, PretrainingExamples
+from electra_span.objective.masking import MaskingConfig, mask_tokens
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.records import RecordError
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.batches import MaskedBatch
-from electra_span.losses import LossWeights, joint_losses
-from electra_span.objective import Corruption, Detection, Predictions, corrupt_batch
+from electra_span.objective.batches import MaskedBatch
+from electra_span.objective.corruption import Corruption, Detection, Predictions, corrupt_batch
+from electra_span.objective.losses import LossWeights, joint_losses
 from pretrain.metrics import area_under_curve, metric_sums, summarize
 from pretrain.model import build_model
 from tests.golden_tf1 import no_spans

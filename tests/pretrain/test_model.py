@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from configure_pretraining import PretrainingConfig
-from electra_span.checkpoints import Checkpoints
 from electra_span.config import EncoderConfig
-from electra_span.losses import LossWeights, joint_losses
-from electra_span.objective import corrupt_batch
+from electra_span.objective.corruption import corrupt_batch
+from electra_span.objective.losses import LossWeights, joint_losses
 from electra_span.ops import share_of_mean
-from electra_span.pretrained import load_pretrained, save_pretrained
+from electra_span.published.save_load import load_pretrained, save_pretrained
+from electra_span.training.checkpoints import Checkpoints
 from pretrain.model import build_model
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
 

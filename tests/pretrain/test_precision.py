@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.losses import LossWeights
-from electra_span.objective import corrupt_batch
-from electra_span.optimization import AdamW
-from electra_span.training import LossScale, Update, make_train_step
+from electra_span.objective.corruption import corrupt_batch
+from electra_span.objective.losses import LossWeights
+from electra_span.training.optimizer import AdamW
+from electra_span.training.step import LossScale, Update, make_train_step
 from pretrain.model import build_model, make_loss_function
 from tests.tiny_models import TINY, TINY_GENERATOR, tiny_batch
 

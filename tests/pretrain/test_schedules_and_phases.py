@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from configure_pretraining import PretrainingConfig
-from electra_span.losses import LossWeights
-from electra_span.masking import MaskingConfig
-from electra_span.objective import corrupt_batch
-from electra_span.optimization import AdamW
-from electra_span.training import Update, make_train_step
+from electra_span.objective.corruption import corrupt_batch
+from electra_span.objective.losses import LossWeights
+from electra_span.objective.masking import MaskingConfig
+from electra_span.training.optimizer import AdamW
+from electra_span.training.step import Update, make_train_step
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.model import build_model, make_loss_function
 from pretrain.records import input_files

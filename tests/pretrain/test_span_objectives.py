@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from electra_span.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
-from electra_span.objective import Detection, HeadLogits, Predictions, corrupt_batch, replacement_proposal
-from electra_span.pretrained import load_pretrained
+from electra_span.objective.corruption import (
+    Detection,
+    HeadLogits,
+    Predictions,
+    corrupt_batch,
+    replacement_proposal,
+)
+from electra_span.objective.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
+from electra_span.published.save_load import load_pretrained
 from pretrain.metrics import area_under_curve, metric_sums, summarize
 from pretrain.model import build_model, make_loss_function
 from pretrain.train import train

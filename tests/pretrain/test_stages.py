@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from electra_span.convert.names import relative_path
+from electra_span.convert.word_map import InitialWeightsError
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.initial_weights.words import InitialWeightsError
-from electra_span.models import ElectraDiscriminator, ElectraGenerator, make_two_towers
-from electra_span.objective import corrupt_at_random
-from electra_span.pretrained import save_pretrained
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraTaskModel, make_two_towers
+from electra_span.objective.corruption import corrupt_at_random
+from electra_span.published.names import relative_path
+from electra_span.published.save_load import save_pretrained
 from pretrain.stages import start_from_generator
 from pretrain.train import train
 from tests.tiny_models import MASK, TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch

@@ -7,7 +7,7 @@ import numpy as np
 
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraTaskModel
 from electra_span.tokenization import WordPieceTokenizer
 from tests.pretrain.tiny_starts import (
     GENERATOR,

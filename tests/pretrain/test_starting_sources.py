@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from electra_span.config import HparamError
-from electra_span.convert.halves import build
+from electra_span.convert.source_models import build
 from electra_span.convert.sources import read_source
-from electra_span.devices import resolve_execution
+from electra_span.convert.word_map import InitialWeightsError
 from electra_span.encoder import ElectraEncoder
-from electra_span.initial_weights.words import InitialWeightsError
 from electra_span.models import make_two_towers
 from electra_span.tokenization import WordPieceTokenizer
+from electra_span.training.devices import resolve_execution
 from pretrain.run import build_configured_model
 from pretrain.starting import start_from_checkpoint
 from tests.converted import split_model

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 
 from configure_pretraining import PretrainingConfig
-from electra_span.convert.names import relative_path
-from electra_span.devices import resolve_execution
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator
-from electra_span.pretrained import save_pretrained
+from electra_span.published.names import relative_path
+from electra_span.published.save_load import save_pretrained
 from electra_span.tokenization import WordPieceTokenizer
+from electra_span.training.devices import resolve_execution
 from pretrain.run import build_configured_model
 from pretrain.starting import start_from_checkpoint
 from tests.tiny_models import TINY, VOCABULARY, randomize

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from electra_span.config import UserError
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, TwoTowerGenerator, make_two_towers
-from electra_span.pretrained import load_pretrained, save_pretrained
+from electra_span.published.save_load import load_pretrained, save_pretrained
 from electra_span.tokenization import load_tokenizer
 from tests.converted import convert, split_model
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize

@@ -9,9 +9,8 @@ import tensorflow as tf
 from electra_span.config import EncoderConfig, UserError
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.models import ElectraDiscriminator, ElectraGenerator, make_two_towers
-from electra_span.pretrained import save_pretrained
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraTaskModel, make_two_towers
+from electra_span.published.save_load import save_pretrained
 from scripts import export_onnx
 from tests.tiny_models import TINY, randomize
 
@@ -127,17 +126,17 @@ def test_a_file_tells_its_labels_and_config(tmp_path):
 
 
 def test_a_graph_that_says_something_else_is_not_written(tmp_path, monkeypatch):
-    from electra_span.convert import onnx_export
+    from electra_span.export import onnx
 
-    monkeypatch.setattr(onnx_export, "difference_in_onnxruntime", lambda model, serialized: 0.5)
+    monkeypatch.setattr(onnx, "difference_in_onnxruntime", lambda model, serialized: 0.5)
     with pytest.raises(UserError, match=r"differs from Keras by 0.5\. Nothing was written"):
         _export(MODELS["discriminator"](), tmp_path)
     assert not (tmp_path / "onnx").exists()
 
 
 def test_weights_that_no_file_can_hold_are_refused(monkeypatch):
-    from electra_span.convert import onnx_export
+    from electra_span.export import onnx
 
-    monkeypatch.setattr(onnx_export, "_MOST_BYTES", 1000)
+    monkeypatch.setattr(onnx, "_MOST_BYTES", 1000)
     with pytest.raises(UserError, match="at most 2 GiB"):
-        onnx_export.onnx_model(MODELS["discriminator"]())
+        onnx.onnx_model(MODELS["discriminator"]())

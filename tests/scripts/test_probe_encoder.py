@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from electra_span.encoder import ElectraEncoder
 from electra_span.models import ElectraDiscriminator
-from electra_span.pretrained import load_pretrained, save_pretrained
+from electra_span.published.save_load import load_pretrained, save_pretrained
 from electra_span.tokenization import load_tokenizer
 from scripts.probe_encoder import ProbeError, main, mean_states, probe, read_sentences
 from tests.tiny_models import TINY, VOCABULARY, randomize

@@ -7,12 +7,11 @@ import pytest
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig, UserError, from_hparams
-from electra_span.convert.names import names_of, relative_path
-from electra_span.convert.tf1 import ConversionError, load_tf1_weights
+from electra_span.convert.tf1 import load_tf1_weights
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.models import ElectraDiscriminator, ElectraGenerator
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraTaskModel
+from electra_span.published.names import ConversionError, names_of, relative_path
 from tests.tiny_models import TINY, randomize
 
 KINDS = {"electra": ElectraDiscriminator, "generator": ElectraGenerator}

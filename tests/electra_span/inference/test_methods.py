@@ -12,7 +12,7 @@ from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.results import Classification, ReplacedToken, Score
 from electra_span.inference.signatures import all_signatures
 from electra_span.tokenization import ByteLevelBpeTokenizer
-from electra_span.tokenization.bpe_files import BpeDescription
+from electra_span.tokenization.byte_level_bpe import BpeDescription
 from tests.electra_span.inference.tiny_text_models import (
     FACTS,
     LENGTH,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from electra_span.inference.reading import inner_tokens, read_parts, read_texts
+from electra_span.inference.text_batch import inner_tokens, read_parts, read_texts
 from finetune.features import pair_features
 from tests.electra_span.inference.tiny_text_models import TEXTS, VOCABULARY, sentence_piece, wordpiece
 

@@ -7,7 +7,7 @@ import pytest
 
 import electra_span
 from electra_span.__main__ import make_parser
-from electra_span.inference.saved_model import write_saved_model
+from electra_span.export.saved_model import write_saved_model
 from tests.electra_span.inference.tiny_text_models import FACTS, MOOD, TAGS, make_text_model
 
 README = (pathlib.Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")

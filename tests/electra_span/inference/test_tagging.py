@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from electra_span.config import UserError
 from electra_span.head_config import HeadConfig
+from electra_span.inference.methods import tagged_text
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.results import Entity, TaggedWord
-from electra_span.inference.unpacking import tagged_text
-from electra_span.inference.words import read_words, split_words
+from electra_span.inference.text_batch import read_words, split_words
 from finetune.tagged_files import TaggedSentence
 from finetune.tagging import tagging_features
 from tests.electra_span.inference.tiny_text_models import TAGS, make_text_model, wordpiece

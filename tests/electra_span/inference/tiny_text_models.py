@@ -9,8 +9,7 @@ import sentencepiece
 from electra_span.config import EncoderConfig
 from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
-from electra_span.models import ElectraDiscriminator, ElectraGenerator, make_two_towers
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraTaskModel, make_two_towers
 from electra_span.tokenization import SentencePieceTokenizer, WordPieceTokenizer
 from tests.tiny_models import randomize
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span.encoder import ElectraEncoder
-from electra_span.layers.span_heads import SpanBoundaryStates, SpanMaskedLMHead, SpanReplacedTokenHead, Spans
+from electra_span.layers.heads import SpanBoundaryStates, SpanMaskedLMHead, SpanReplacedTokenHead, Spans
 from tests.tiny_models import TINY, randomize
 
 B, L, H, MAX_SPAN_LENGTH = 2, 11, TINY.hidden_size, 4

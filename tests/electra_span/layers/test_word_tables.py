@@ -9,9 +9,8 @@ import pytest
 import tensorflow as tf
 
 from electra_span.config import EncoderConfig
-from electra_span.layers import word_tables
-from electra_span.layers.embeddings import Embeddings
-from electra_span.layers.word_tables import CompositionalWords, Table
+from electra_span.layers import embeddings as embeddings_module
+from electra_span.layers.embeddings import CompositionalWords, Embeddings, Table
 from tests.tiny_models import TINY
 
 OPERATIONS = {
@@ -75,7 +74,7 @@ def _with_gradients(words, variables, vectors, upstream, logits_of):
 @pytest.mark.parametrize("num_buckets", [None, 5])
 @pytest.mark.parametrize("operation", [None, *OPERATIONS])
 def test_logits_and_their_gradients_are_those_of_the_full_table(operation, num_buckets, is_large, monkeypatch):
-    monkeypatch.setattr(word_tables, "LARGE_VOCABULARY", 3 if is_large else 10**9)
+    monkeypatch.setattr(embeddings_module, "LARGE_VOCABULARY", 3 if is_large else 10**9)
     embeddings = _compositional(operation, compositional_num_buckets=num_buckets) if operation else _embeddings()
     generator = np.random.default_rng(0)
     tables = [table.variable for name, table in embeddings.tables.items() if name.startswith("word_")]

@@ -109,7 +109,7 @@ def test_only_servers_of_this_machine_alone_ask_by_which_name_they_are_called():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_server_starts_answers_and_ends(tmp_path, number):
     pytest.importorskip("fastapi", reason="needs the extra serve")
-    from electra_span.pretrained import save_pretrained
+    from electra_span.published.save_load import save_pretrained
     from tests.electra_span.inference.tiny_text_models import make_text_model
 
     model = make_text_model("discriminator")

@@ -1,6 +1,6 @@
 import logging
 
-from electra_span.server.message_limit import MESSAGES_A_MINUTE, MessageLimit, limit_messages
+from electra_span.server.limits import MESSAGES_A_MINUTE, MessageLimit, limit_messages
 
 
 def test_messages_beyond_the_limit_are_left_out_and_counted_a_minute_later(caplog):

@@ -5,7 +5,7 @@ import pytest
 pytest.importorskip("fastapi", reason="needs the extra serve")
 
 from electra_span.head_config import HeadConfig
-from electra_span.pretrained import save_pretrained
+from electra_span.published.save_load import save_pretrained
 from electra_span.server.served_models import find_folders, load_models
 from tests.electra_span.inference.tiny_text_models import MOOD, make_text_model
 from tests.electra_span.server.browser import Page, open_browser

@@ -7,7 +7,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 from electra_span.config import UserError
 from electra_span.head_config import HeadConfig
 from electra_span.inference.signatures import models_needed
-from electra_span.pretrained import save_pretrained
+from electra_span.published.save_load import save_pretrained
 from electra_span.server import schemas
 from electra_span.server.limits import Limits
 from electra_span.server.served_models import describe_model, find_folders, load_models

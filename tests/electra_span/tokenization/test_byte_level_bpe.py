@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from electra_span.masking.words import find_units
+from electra_span.objective.words import find_units
 from electra_span.tokenization import VocabularyError, load_tokenizer, load_with_special_tokens
-from electra_span.tokenization.bpe_files import BpeDescription
-from electra_span.tokenization.byte_level_bpe import ByteLevelBpeTokenizer
+from electra_span.tokenization.byte_level_bpe import BpeDescription, ByteLevelBpeTokenizer
 from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES
 
 TEXTS = ["the cat", " the\ncafé", "", "<mask> [MASK]</s>", "日本 \U0001f600\x00", "a\ud800 the\udfffcat"]

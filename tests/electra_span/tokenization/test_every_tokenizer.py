@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from electra_span.tokenization import ByteLevelBpeTokenizer, SentencePieceTokenizer, WordPieceTokenizer
-from electra_span.tokenization.bpe_files import BpeDescription
+from electra_span.tokenization.byte_level_bpe import BpeDescription
 from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES, train_model
 
 KINDS = ("wordpiece", "bpe", "sentencepiece-unigram", "sentencepiece-bpe")

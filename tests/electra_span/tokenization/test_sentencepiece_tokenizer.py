@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from electra_span.masking.words import find_units
-from electra_span.tokenization import VocabularyError, load_tokenizer, load_with_special_tokens, sentencepiece_files
+from electra_span.objective.words import find_units
+from electra_span.tokenization import VocabularyError, load_tokenizer, load_with_special_tokens, sentencepiece_tokenizer
 from electra_span.tokenization.sentencepiece_tokenizer import SentencePieceTokenizer
 from tests.electra_span.tokenization.tiny_tokenizers import train_model
 
@@ -181,7 +181,7 @@ def test_versions_that_do_not_go_together_stop_sentencepiece_alone_and_in_one_li
         return import_module(name, *arguments, **keywords)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    runpy.run_path(sentencepiece_files.__file__)  # what every tokenizer imports
+    runpy.run_path(sentencepiece_tokenizer.__file__)  # what every tokenizer imports
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na", encoding="utf-8")
     assert load_tokenizer(tmp_path).encode(["a"]) == [[5]]
     with pytest.raises(VocabularyError, match=r"^the installed sentencepiece .* pip install.*Received: \w+[^\n]*$"):
@@ -189,5 +189,5 @@ def test_versions_that_do_not_go_together_stop_sentencepiece_alone_and_in_one_li
 
 
 def test_types_of_pieces_are_those_of_the_model():
-    types = sentencepiece_files._new_proto().SentencePiece.Type.items()
-    assert dict(types) == {kind.name: kind.value for kind in sentencepiece_files.PieceType}
+    types = sentencepiece_tokenizer._new_proto().SentencePiece.Type.items()
+    assert dict(types) == {kind.name: kind.value for kind in sentencepiece_tokenizer.PieceType}

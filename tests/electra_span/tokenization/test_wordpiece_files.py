@@ -9,10 +9,10 @@ import tensorflow as tf
 import tokenizers
 from tokenizers import normalizers, pre_tokenizers
 
-from electra_span.inference.saved_model import SavedModelError, write_saved_model
-from electra_span.initial_weights.words import map_words
+from electra_span.convert.word_map import map_words
+from electra_span.export.saved_model import SavedModelError, write_saved_model
 from electra_span.tokenization import VocabularyError, WordPieceTokenizer, load_tokenizer, load_with_special_tokens
-from electra_span.tokenization.library_wordpiece import LibraryWordPieceTokenizer
+from electra_span.tokenization.library_tokenizer import LibraryWordPieceTokenizer
 from tests.electra_span.tokenization.tiny_tokenizers import BPE_VOCABULARY, MERGES, train_model
 from tests.electra_span.tokenization.wordpiece_folders import (
     NORMALIZERS,

@@ -14,9 +14,9 @@ from electra_span.encoder import ElectraEncoder
 from electra_span.head_config import HeadConfig
 from electra_span.inference.question_answering import AnswerSettings, answer_function
 from electra_span.inference.requests import NO_ANSWER_THRESHOLD
-from electra_span.task_model import ElectraTaskModel
+from electra_span.models import ElectraTaskModel
 from electra_span.tokenization import ByteLevelBpeTokenizer, SentencePieceTokenizer, WordPieceTokenizer
-from electra_span.tokenization.bpe_files import BpeDescription
+from electra_span.tokenization.byte_level_bpe import BpeDescription
 from finetune.config import FinetuningConfig
 from finetune.qa import decoding
 from finetune.qa.examples import Question

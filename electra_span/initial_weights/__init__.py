@@ -1,1 +1,0 @@
-"""Starting networks from the weights of others: of other vocabularies, lengths and formats."""

@@ -1,0 +1,1 @@
+"""Published models: config.json, safetensors weights, tensor names and the model card."""

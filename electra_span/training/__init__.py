@@ -1,0 +1,1 @@
+"""Training: steps, the loop, optimizer, checkpoints, logs and devices. Knows no model."""
