@@ -24,10 +24,17 @@ from electra_span.config import (
 )
 from electra_span.model_cost import Network
 from electra_span.published.card_metadata import Origin
-from pretrain.config_defaults import TABLE_FIELDS, merged_hparams, most_masked, settings_by_phases, values_by_rule
+from pretrain.config_defaults import (
+    TABLE_FIELDS,
+    ends_of,
+    merged_hparams,
+    most_masked,
+    settings_by_phases,
+    settings_of,
+    values_by_rule,
+)
 from pretrain.config_pairs import check_pairs
 from pretrain.config_rules import AT_MOST, MAY_CHANGE, check_schedules, check_values
-from pretrain.phases import ends_of, settings_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -30,9 +30,9 @@ from benchmarks.turns import Contender, Times, settled, spread, take_turns
 from electra_span.layers.packing import skip_padding
 from finetune.batches import BatchMaker, FinetuningBatch
 from finetune.config import FinetuningConfig
-from finetune.phases import make_phased_step, make_phases
-from finetune.rows import Rows
+from finetune.features import Rows
 from finetune.run import Run
+from finetune.trial import make_phased_step, make_phases
 
 PARTS = ("training", "start")
 _PEER = Path(__file__).with_name("peer_finetuning.py")

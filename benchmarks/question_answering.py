@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.finetuning import add_task_flags, make_config
-from finetune.rows import Rows
+from finetune.features import Rows
 from finetune.run import Run
 from finetune.task import Predictions
 

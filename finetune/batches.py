@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from finetune.rows import Column, Ragged, Rows, padded_column
+from finetune.features import Column, Ragged, Rows, padded_column
 
 PADDING_TASK = -1
 _SORTED_BATCHES = 50  # whose rows are sorted by length together

@@ -1,10 +1,18 @@
 """Features of many examples laid end to end, and how they are made of ids without a loop over examples."""
 
+import hashlib
+import json
 import math
-from typing import NamedTuple
+import os
+import pathlib
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+from absl import logging
 
+from electra_span.files import whole_file
 from electra_span.tokenization.base import FlatIds
 
 
@@ -92,3 +100,109 @@ def concatenated(parts: list[TextFeatures]) -> TextFeatures:
 def num_train_steps(num_examples: int, batch_size: int, num_epochs: float) -> int:
     """Returns the steps of training: the batches of an epoch, the last one filled up, times the epochs, cut."""
     return int(math.ceil(num_examples / batch_size) * num_epochs)
+
+
+class Ragged(NamedTuple):
+    """Values of n rows laid end to end: row i has values[row_splits[i]:row_splits[i + 1]]."""
+
+    values: np.ndarray  # [T]
+    row_splits: np.ndarray  # int64 [n + 1]
+
+    def row(self, index: int) -> np.ndarray:
+        """Returns the values of one row."""
+        return self.values[self.row_splits[index] : self.row_splits[index + 1]]
+
+    def padded(self, rows: np.ndarray, width: int) -> np.ndarray:
+        """Returns the values of some rows with zeros behind them, [len(rows), width]."""
+        starts, ends = self.row_splits[rows], self.row_splits[rows + 1]
+        lengths = np.minimum(ends - starts, width)
+        filled = np.zeros((len(rows), width), self.values.dtype)
+        filled[np.arange(width) < lengths[:, None]] = self.values[ranges(starts, lengths)]
+        return filled
+
+
+Column = np.ndarray | Ragged  # [n, ...], or n rows of different lengths
+
+
+class Rows(NamedTuple):
+    """n rows.
+
+    Attributes:
+        text: what the encoder reads of each.
+        targets: what is to be told about each, by name; what an objective of its kind of task reads.
+        places: what else has to be known to make answers of predictions, by name; columns as well.
+    """
+
+    text: TextFeatures
+    targets: Mapping[str, Column]
+    places: Mapping[str, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.text.row_splits) - 1
+
+
+def padded_column(column: Column, rows: np.ndarray, width: int) -> np.ndarray:
+    """Returns a column's values of some rows: [len(rows), ...], ragged ones [len(rows), width]."""
+    return column.padded(rows, width) if isinstance(column, Ragged) else column[rows]
+
+
+_FORMAT = 1  # rises with every change of what rows are made of examples
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+
+
+def cached_rows(
+    directory: str | os.PathLike[str], name: str, key: Mapping[str, Any], make: Callable[[], Rows], *, may_read: bool
+) -> Rows:
+    """Returns rows that were made before by the same key, or makes and keeps them.
+
+    Args:
+        directory: of the files.
+        name: how the file's name begins.
+        key: everything that decides about the rows, ready for JSON.
+        make: makes the rows.
+        may_read: False to make them anew in any case.
+    """
+    text = json.dumps({"format": _FORMAT, **key}, sort_keys=True)
+    file = pathlib.Path(directory, f"{name}_{hashlib.sha256(text.encode()).hexdigest()[:16]}.npz")
+    if may_read and file.exists():
+        try:
+            return _read(file)
+        except _UNREADABLE as error:
+            logging.warning("%s cannot be read, its features are made anew: %s", file, error)
+    rows = make()
+    with whole_file(file) as partial, partial.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **_arrays(rows))
+    return rows
+
+
+def digest_of_files(files: Iterable[str | os.PathLike[str]]) -> str:
+    """Returns a sha256 in hex of what is in some files."""
+    digest = hashlib.sha256()
+    for file in files:
+        with open(file, "rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _arrays(rows: Rows) -> dict[str, np.ndarray]:
+    """Returns all arrays of rows by names that `_read` takes apart again."""
+    arrays = {f"text/{field}": array for field, array in rows.text._asdict().items()}
+    for kind, columns in (("targets", rows.targets), ("places", rows.places)):
+        for name, column in columns.items():
+            parts = column._asdict() if isinstance(column, Ragged) else {"dense": column}
+            arrays |= {f"{kind}/{name}/{part}": array for part, array in parts.items()}
+    return arrays
+
+
+def _read(file: pathlib.Path) -> Rows:
+    with np.load(file, allow_pickle=False) as arrays:
+        text = TextFeatures(*(arrays[f"text/{field}"] for field in TextFeatures._fields))
+        columns: dict[str, dict[str, Column]] = {"targets": {}, "places": {}}
+        for path in arrays.files:
+            kind, _, rest = path.partition("/")
+            name, _, part = rest.rpartition("/")
+            if part == "dense":
+                columns[kind][name] = arrays[path]
+            elif part == "values":
+                columns[kind][name] = Ragged(arrays[path], arrays[f"{kind}/{name}/row_splits"])
+    return Rows(text, columns["targets"], columns["places"])

@@ -11,8 +11,7 @@ import numpy as np
 
 from electra_span.files import FileError, JsonError, read_json_object, reason_of, whole_file, write_json, write_text
 from electra_span.folders import lock_file
-from finetune.glue import GLUE_TASKS, MAX_SCORE, GlueTask
-from finetune.glue_submission import SplitPredictions, write_submission
+from finetune.glue import GLUE_TASKS, MAX_SCORE, GlueTask, SplitPredictions, write_submission
 from finetune.metrics.squad import AnswerScores
 from finetune.qa.decoding import DecodedQuestion
 from finetune.results import questions_folder
@@ -54,7 +53,7 @@ def score_predictions(example_ids: Iterable[int], scores: np.ndarray) -> Example
 
     Args:
         example_ids: n of them.
-        scores: [n], in the unit of the file; see `finetune.classification.restored_scores`.
+        scores: [n], in the unit of the file; see `finetune.text_task.restored_scores`.
 
     Raises:
         FileError: for an id that is there twice.

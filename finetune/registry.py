@@ -11,14 +11,13 @@ from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer, WordPieceTokenizer
 from finetune.config import FinetuningConfig
 from finetune.csv_tables import CsvSettings
-from finetune.head_labels import matched_labels
 from finetune.qa.alignment import aligned_text
-from finetune.qa.answer_text import AnswerText, covered_text
 from finetune.qa.datasets import QA_DATASETS, dataset_of_folder
+from finetune.qa.decoding import AnswerText, covered_text
 from finetune.qa.task import QuestionSettings, QuestionTask
 from finetune.reading import BadRowLimit, DataError
 from finetune.tagging_task import TaggingTask
-from finetune.task import Task
+from finetune.task import Task, matched_labels
 from finetune.task_names import TaskName
 from finetune.text_task import make_csv_task, make_glue_task
 

@@ -20,14 +20,13 @@ from electra_span.tokenization import Tokenizer, VocabularyError, load_tokenizer
 from electra_span.training.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
 from finetune.batches import BatchMaker
 from finetune.config import FinetuningConfig
-from finetune.feature_cache import cached_rows, digest_of_files
+from finetune.features import Rows, cached_rows, digest_of_files
 from finetune.objective import WeightedTask
 from finetune.reading import DataError
 from finetune.registry import make_tasks
-from finetune.rows import Rows
-from finetune.start import DROPOUTS, EncoderStart, is_there, read_encoder_start
 from finetune.task import Task
 from finetune.task_names import MODELS_FOLDER, tasks_slug
+from finetune.warm_start import DROPOUTS, EncoderStart, is_there, read_encoder_start
 
 # Compiling kernels for all shapes of a run takes some 45 seconds of a processor, and spares a sixth of what follows: it
 # pays from 225 seconds on, at the 1.1e11 operations a second that electra-small makes on one core.

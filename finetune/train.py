@@ -16,8 +16,7 @@ from electra_span.published.card_metadata import Origin
 from finetune.cards import write_cards
 from finetune.config import FinetuningConfig
 from finetune.config_rules import RETRY_SEED_STEP
-from finetune.evaluation import finish
-from finetune.inference import Predictor
+from finetune.evaluation import Predictor, finish
 from finetune.results import ResultsFile, TrialResult, fingerprint_of, result_lines
 from finetune.run import Run
 from finetune.trial import Trial

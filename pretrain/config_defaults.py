@@ -1,7 +1,11 @@
-"""What the hparams of pretraining are where the user leaves them out. Imports no TensorFlow."""
+"""Phases of one run: the same models and schedules on sequences of one length, then of another. Imports no TensorFlow.
 
+Source: Devlin et al. 2019, "BERT", appendix A.2: 90 % of the steps with sequences of 128, the rest with 512.
+"""
+
+import itertools
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from electra_span.config import (
@@ -13,8 +17,95 @@ from electra_span.config import (
     checked_hparams,
 )
 from electra_span.schedules import Schedule, values_of
-from pretrain.phases import check_phases, whole_run
-from pretrain.recipes import DEBUG, PRESETS, SPAN_OBJECTIVES
+
+# What a phase says, and what it may say.
+_NEEDED = ("max_seq_length", "num_train_steps")
+_OPTIONAL = ("train_batch_size", "max_predictions_per_seq", "pretrain_tfrecords", "eval_tfrecords")
+
+
+def check_phases(phases: Sequence[Mapping[str, Any]]) -> None:
+    """Raises HparamError unless there are phases that say what they need and nothing they may not."""
+    if not phases:
+        raise HparamError("phases must be a list of at least one phase, or null. Received: []")
+    for phase in phases:
+        missing = [name for name in _NEEDED if name not in phase]
+        unknown = [name for name in phase if name not in _NEEDED + _OPTIONAL]
+        if missing or unknown:
+            raise HparamError(
+                f"each of phases must have {' and '.join(_NEEDED)}, and may have {', '.join(_OPTIONAL)}. "
+                f"Received: {dict(phase)}"
+            )
+
+
+def whole_run(phases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns what phases come to together: all their steps, and the longest of their sequences."""
+    return {
+        "num_train_steps": ends_of(phases)[-1],
+        "max_seq_length": max(phase["max_seq_length"] for phase in phases),
+    }
+
+
+def ends_of(phases: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Returns the number of updates made at the end of each phase."""
+    return list(itertools.accumulate(phase["num_train_steps"] for phase in phases))
+
+
+def settings_of(phase: Mapping[str, Any], *, data_dir: str, most_masked: Any) -> dict[str, Any]:
+    """Returns the settings of a run in one of its phases, but for its steps: those of the schedules are the run's.
+
+    Args:
+        phase: what the phase says.
+        data_dir: folder of the run's data, where each length has a folder of records of its own.
+        most_masked: function of a length that gives max_predictions_per_seq.
+    """
+    length = phase["max_seq_length"]
+    by_rule = {
+        "max_predictions_per_seq": most_masked(length),
+        "pretrain_tfrecords": os.path.join(data_dir, f"pretrain_tfrecords_{length}", "pretrain_data.tfrecord*"),
+    }
+    return {**by_rule, **{name: value for name, value in phase.items() if name != "num_train_steps"}}
+
+
+# What SpanElectra adds to ELECTRA, and runs where nothing is said: spans, and an objective of their boundaries on both
+# sides. The weights: docs/experiments.md.
+SPAN_OBJECTIVES: dict[str, Any] = {"masking": "span", "sbgo_weight": 1.0, "sbpo_weight": 50.0}
+
+# The recipes of Clark et al. 2020, table 6 (electra-*, bert-small) and Joshi et al. 2020, section 4 (spanbert-base).
+# What a recipe leaves out is the class default.
+PRESETS: dict[str, dict[str, Any]] = {
+    "electra-small": {
+        "model_size": "small", "generator_hidden_size": 1 / 4, "mask_prob": 0.15, "max_seq_length": 128,
+        "learning_rate": 5e-4, "num_warmup_steps": 10_000, "num_train_steps": 1_000_000, "train_batch_size": 128,
+        "masking": "token",
+    },
+    "electra-base": {
+        "model_size": "base", "generator_hidden_size": 1 / 3, "mask_prob": 0.15, "max_seq_length": 512,
+        "learning_rate": 2e-4, "num_warmup_steps": 10_000, "num_train_steps": 766_000, "train_batch_size": 256,
+        "masking": "token",
+    },
+    "electra-large": {
+        "model_size": "large", "generator_hidden_size": 1 / 4, "mask_prob": 0.25, "max_seq_length": 512,
+        "learning_rate": 2e-4, "num_warmup_steps": 10_000, "num_train_steps": 400_000, "train_batch_size": 2048,
+        "masking": "token",
+    },
+    "bert-small": {
+        "electra_objective": False, "model_size": "small", "masking": "token", "mask_prob": 0.15, "max_seq_length": 128,
+        "learning_rate": 5e-4, "num_warmup_steps": 10_000, "num_train_steps": 1_450_000, "train_batch_size": 128,
+    },
+    "spanbert-base": {
+        "electra_objective": False, "model_size": "base", "mask_prob": 0.15, "max_seq_length": 512,
+        "masking": "span", "span_whole_words": True, "random_tokens": "frequency", "sbgo_weight": 1.0,
+        "learning_rate": 1e-4, "num_warmup_steps": 10_000, "num_train_steps": 2_400_000, "train_batch_size": 256,
+    },
+}  # fmt: skip
+PRESETS |= {f"span{name}": {**PRESETS[name], **SPAN_OBJECTIVES} for name in ("electra-small", "electra-base")}
+
+# What `debug` sets: a model and a run small enough to try anything in seconds, as in the original.
+DEBUG: dict[str, Any] = {
+    "model_hparam_overrides": {"num_hidden_layers": 3, "hidden_size": 144, "num_attention_heads": 4},
+    "train_batch_size": 8, "eval_batch_size": 4, "num_train_steps": 20, "num_eval_steps": 2, "iterations_per_loop": 1,
+}  # fmt: skip
+
 
 # Fields of EncoderConfig that are hparams themselves, equal for both encoders but for a generator's own embedding_size.
 TABLE_FIELDS = ("vocab_size", "embedding_size", *COMPOSITIONAL_FIELDS)

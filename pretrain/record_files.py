@@ -17,8 +17,8 @@ from absl import logging
 
 from electra_span.config import UserError
 from electra_span.files import shown
+from pretrain.build.workspace import was_publishing
 from pretrain.manifest import MANIFEST_NAME, read_manifest
-from pretrain.workspace import was_publishing
 
 FRAME_BYTES = 16
 

@@ -29,11 +29,10 @@ from electra_span.training.step import (
     make_evaluation_step,
     make_train_step,
 )
+from pretrain.data import RunData
 from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
-from pretrain.run_data import RunData
-from pretrain.stages import start_from_generator
-from pretrain.starting import start_from_checkpoint
+from pretrain.warm_start import start_from_checkpoint, start_from_generator
 
 
 class Run:

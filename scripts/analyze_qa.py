@@ -16,8 +16,7 @@ from finetune.analysis.models import AnswerFiles
 from finetune.analysis.page import page
 from finetune.analysis.tables import csv_tables, summary, summary_line
 from finetune.qa.file_formats import FILE_FORMATS
-from finetune.qa.flags import add_limit_flags, limit_of
-from finetune.qa.readers import read_questions
+from finetune.qa.readers import add_limit_flags, limit_of, read_questions
 
 _FILES_READ = ("gold", "predictions", "null-odds", "compare", "compare-null-odds")
 

@@ -7,10 +7,9 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.places import check_output_folder
-from pretrain.build import BuildSettings, build_dataset
-from pretrain.build_settings import BOUNDS, RUNNERS
-from pretrain.documents import DOCUMENT_TAILS
-from pretrain.packing import FORMATS
+from pretrain.build.build import BuildSettings, build_dataset
+from pretrain.build.settings import BOUNDS, RUNNERS
+from pretrain.packing import DOCUMENT_TAILS, FORMATS
 from pretrain.quality.settings import DEDUP, MAX_THRESHOLD, MIN_THRESHOLD
 from pretrain.sources.flags import add_corpus_flags, source_settings
 

@@ -11,7 +11,7 @@ from electra_span import command_line
 from electra_span.files import write_json
 from electra_span.places import check_distinct, check_output_file
 from finetune.qa.conversion import convert_to_squad
-from finetune.qa.flags import add_limit_flags, limit_of
+from finetune.qa.readers import add_limit_flags, limit_of
 
 _SOURCES = {
     "newsqa": "the tables of NewsQA (combined-newsqa-data-v1.csv, or the tokenized one)",

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from finetune.metrics.answers import normalize_answer, word_f1
-from finetune.metrics.squad import question_scores
+from finetune.metrics.squad import normalize_answer, question_scores, word_f1
 
 CORRECT = "correct"
 MISSING = "no prediction"

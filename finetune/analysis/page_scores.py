@@ -1,8 +1,7 @@
 """The part of the page with the scores of one model, or the comparison of two. Imports no TensorFlow."""
 
-from finetune.analysis.analysis import SCORE_NAMES, Analysis, Comparison
+from finetune.analysis.analysis import SCORE_NAMES, Analysis, Comparison, Difference, Interval
 from finetune.analysis.page_parts import number, p_equation, p_value, table
-from finetune.analysis.significance import Difference, Interval
 
 _TITLES = {"exact": "exact match", "f1": "F1", "lenient": "lenient"}
 

@@ -1,16 +1,42 @@
-"""SQuAD 1.1 and 2.0, equal to the official evaluators wherever those give a number.
+"""How an answer's text is compared with gold answers: normalised, exactly, and by the words in common.
 
-Deviation: the official evaluator of SQuAD 2.0 fails on a question without a prediction. Here it counts as wrong,
-whatever the threshold, and is reported.
+Source: the official evaluators of SQuAD 1.1 and 2.0 and of MRQA, which agree on this.
 """
 
+import collections
 import hashlib
+import re
+import string
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from finetune.metrics.answers import normalize_answer, word_f1
+from finetune.metrics import squad
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def normalize_answer(text: str) -> str:
+    """Returns text lowered, without ASCII punctuation and English articles, its words between single spaces."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+
+
+def word_f1(prediction: Sequence[str], gold: Sequence[str]) -> float:
+    """Returns the harmonic mean of the shares of words in common; 0 where there are none.
+
+    Args:
+        prediction: the words of a normalised prediction.
+        gold: those of a normalised gold answer.
+    """
+    num_common = sum((collections.Counter(prediction) & collections.Counter(gold)).values())
+    if num_common == 0:
+        return 0.0
+    precision = num_common / len(prediction)
+    recall = num_common / len(gold)
+    return 2 * precision * recall / (precision + recall)
+
 
 GoldAnswers = Mapping[str, Sequence[str]]  # the texts of all right answers by question id, none for an impossible one
 
@@ -245,3 +271,16 @@ def _sums_over_thresholds(scores: _Scores, name: str) -> tuple[np.ndarray, np.nd
 def _is_last_of_ties(values: np.ndarray) -> np.ndarray:
     """Returns which of rising values (float64 [P]) are followed by a larger one or by none; bool [P]."""
     return np.append(values[1:] != values[:-1], True) if len(values) else np.zeros(0, bool)
+
+
+def evaluate(gold: squad.GoldAnswers, predictions: Mapping[str, str]) -> squad.AnswerScores:
+    """Returns exact_match and f1, which are those of SQuAD 1.1.
+
+    Args:
+        gold: at least one answer a question, by question id.
+        predictions: the answer by question id; those to other questions are passed over.
+
+    Raises:
+        ValueError: for a question without an answer, or no question at all.
+    """
+    return squad.evaluate_v1(gold, predictions)

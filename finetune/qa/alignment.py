@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from electra_span.tokenization import WordPieceTokenizer, normalization
-from finetune.qa.answer_text import WHITE_SPACE, AnswerText
+from finetune.qa.decoding import WHITE_SPACE, AnswerText
 from finetune.qa.examples import Question
 from finetune.qa.windows import Window
 

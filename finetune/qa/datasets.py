@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from finetune.metrics import mrqa, squad
+from finetune.metrics import squad
 from finetune.qa.decoding import DecodedQuestion
 from finetune.qa.examples import Question
 from finetune.qa.readers import ReadQuestions, has_mrqa_lines, read_questions
@@ -107,4 +107,4 @@ def evaluate(
         null_odds = {row.id: row.null_odds for row in answered if row.null_odds is not None}
         return squad.evaluate_v2(gold, predictions, null_odds, null_threshold)
     gold = {name: texts for name, texts in gold.items() if texts}
-    return (mrqa.evaluate if dataset.file_format == "mrqa" else squad.evaluate_v1)(gold, predictions)
+    return (squad.evaluate if dataset.file_format == "mrqa" else squad.evaluate_v1)(gold, predictions)

@@ -17,9 +17,8 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from electra_span.files import JsonError, parse_json, shown
 from finetune.csv_tables import UnclosedQuotationError, numbered_rows
-from finetune.qa.examples import Answer, trimmed
+from finetune.qa.examples import Answer, LayoutError, PassedOver, QuestionFile, QuestionRow, Rows, trimmed
 from finetune.qa.fields import malformed_json, whole_number
-from finetune.qa.question_rows import LayoutError, PassedOver, QuestionFile, QuestionRow, Rows
 from finetune.reading import is_text
 
 BAD_QUESTION = "a question that annotators called bad"

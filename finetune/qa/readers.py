@@ -3,6 +3,7 @@
 `file_formats` turns each into rows of one shape, which are checked here by the same rules.
 """
 
+import argparse
 import gzip
 import io
 import os
@@ -10,10 +11,21 @@ import zlib
 from collections.abc import Container, Iterator
 from typing import NamedTuple
 
+from electra_span import command_line
 from electra_span.files import JsonError, reason_of, shown
-from finetune.qa.examples import Answer, Question, locate_answer, unit_of_offset
+from finetune.qa.examples import (
+    Answer,
+    LayoutError,
+    Note,
+    PassedOver,
+    Question,
+    QuestionFile,
+    QuestionRow,
+    Rows,
+    locate_answer,
+    unit_of_offset,
+)
 from finetune.qa.file_formats import FILE_FORMATS, is_squad_line
-from finetune.qa.question_rows import LayoutError, Note, PassedOver, QuestionFile, QuestionRow, Rows
 from finetune.reading import BadRowLimit, DataError, RowTally
 
 _NOT_THERE = "an answer that is not at its offset"
@@ -203,3 +215,27 @@ def _oddities(row: QuestionRow, located: list[Answer | str], has_answers: bool) 
     }
     wrong = dict.fromkeys(answer for answer in located if isinstance(answer, str))
     return [*row.oddities, *(rule for rule, is_so in rules.items() if is_so), *wrong]
+
+
+def add_limit_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that tell how many questions may be bad."""
+    default = BadRowLimit()
+    parser.add_argument(
+        "--max-bad-rows",
+        type=command_line.whole_number(0),
+        default=default.num_rows,
+        metavar="N",
+        help="bad questions at which it goes on, however few there are",
+    )
+    parser.add_argument(
+        "--max-bad-rate",
+        type=command_line.number(0, 1),
+        default=default.rate,
+        metavar="SHARE",
+        help="share of bad questions at which it goes on; the larger of both counts",
+    )
+
+
+def limit_of(arguments: argparse.Namespace) -> BadRowLimit:
+    """Returns how many questions may be bad."""
+    return BadRowLimit(num_rows=arguments.max_bad_rows, rate=arguments.max_bad_rate)

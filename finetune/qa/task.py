@@ -13,15 +13,16 @@ from absl import logging
 
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer
-from finetune.features import TextFeatures
+from finetune.features import Ragged, Rows, TextFeatures
 from finetune.metrics.squad import AnswerScores
 from finetune.predictions import ExamplePredictions, answer_predictions
-from finetune.qa.answer_text import AnswerText, covered_text
 from finetune.qa.datasets import QaDataset, evaluate, file_of, read_split
 from finetune.qa.decoding import (
+    AnswerText,
     Candidates,
     DecodedQuestion,
     answers_above_threshold,
+    covered_text,
     decode,
     independent_candidates,
     joint_candidates,
@@ -30,7 +31,6 @@ from finetune.qa.decoding import (
 from finetune.qa.examples import Question
 from finetune.qa.windows import Window, iter_windows, questions_without_target
 from finetune.reading import BadRowLimit
-from finetune.rows import Ragged, Rows
 from finetune.task import Evaluation, Predictions, Task
 from finetune.task_names import TaskName
 

@@ -13,18 +13,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pretrain.build.workers import Workers
 from pretrain.corpus import CorpusError, Documents, TextRange, read_batches
 from pretrain.packing import Packing
-from pretrain.quality.bigrams import log_probabilities, strangeness
-from pretrain.quality.fingerprints import Compared, Fingerprints, fingerprints_of, joined
+from pretrain.quality.duplicates import Compared, Fingerprints, fingerprints_of, joined
 from pretrain.quality.overlap import EvaluationNgrams, load_ngrams
-from pretrain.quality.repetitions import find_repetitions
 from pretrain.quality.report import Findings, Shown, make_report, places_of
 from pretrain.quality.settings import DEFAULT_THRESHOLD, check_threshold, require
-from pretrain.quality.statistics import NUM_SHOWN, RankedLine, Span, TextStatistics, highest, text_statistics
-from pretrain.quality.words import words_of
+from pretrain.quality.statistics import (
+    NUM_SHOWN,
+    RankedLine,
+    Span,
+    TextStatistics,
+    find_repetitions,
+    highest,
+    text_statistics,
+)
+from pretrain.quality.words import log_probabilities, strangeness, words_of
 from pretrain.sources.settings import SourceCounts, SourceSettings
-from pretrain.workers import Workers
 
 if TYPE_CHECKING:
     from pretrain.quality.token_statistics import TokenStatistics  # brings TensorFlow
@@ -164,8 +170,8 @@ def _look(settings: InspectionSettings, task: Task) -> _FirstLook:
 def _tokens(
     settings: InspectionSettings, vocab_file: Path, documents: Documents, task: int, batch: int
 ) -> "TokenStatistics":
+    from pretrain.build.shards import cached_tokenizer
     from pretrain.quality.token_statistics import token_statistics  # brings TensorFlow
-    from pretrain.shards import cached_tokenizer
 
     tokenizer = cached_tokenizer(vocab_file, settings.do_lower_case, None if settings.do_strip_accents else False)
     return token_statistics(documents, tokenizer, task=task, batch=batch, seed=settings.seed, packing=settings.packing)

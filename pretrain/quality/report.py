@@ -10,11 +10,10 @@ import numpy as np
 from pretrain.corpus import TextRange
 from pretrain.manifest import count_entries, source_entries
 from pretrain.packing import Packing
-from pretrain.quality.fingerprints import MIN_REPEATED_WORDS
+from pretrain.quality.duplicates import MIN_REPEATED_WORDS
 from pretrain.quality.overlap import MIN_WORDS, NGRAM_WORDS, EvaluationNgrams, Overlap
-from pretrain.quality.repetitions import Repetitions
-from pretrain.quality.scripts import script_counts
-from pretrain.quality.statistics import NUM_SHOWN, RankedLine, Span, TextStatistics
+from pretrain.quality.statistics import NUM_SHOWN, RankedLine, Repetitions, Span, TextStatistics
+from pretrain.quality.words import script_counts
 from pretrain.sources.settings import SourceCounts
 
 if TYPE_CHECKING:

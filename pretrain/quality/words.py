@@ -7,10 +7,13 @@ Thai, Lao, Burmese, Khmer) each character is a word.
 
 import functools
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from pretrain.quality.settings import require
 
 _NUM_CODE_POINTS = 0x110000
 _CHUNK_CHARACTERS = 1 << 20
@@ -142,3 +145,89 @@ def ngram_hashes(hashes: np.ndarray, lengths: Sequence[int]) -> Iterator[tuple[i
             windows = windows[:-1] * _WORD_BASE + hashes[length - 1 :]
         if length in lengths:
             yield length, mixed(windows)
+
+
+# What characters are that many scripts share, by the first letter of their general category.
+_COMMON = {
+    "L": "letters of many scripts",
+    "M": "marks of many scripts",
+    "N": "digits and numbers",
+    "P": "punctuation",
+    "S": "symbols",
+    "Z": "blanks",
+    "C": "control characters and unassigned ones",
+}
+_SHARED_SCRIPTS = ("Zyyy", "Zinh", "Zzzz")  # common, inherited, unknown
+
+
+def script_counts(characters: Mapping[int, int]) -> dict[str, int]:
+    """Returns how many characters are of each script, the most frequent first.
+
+    Those of many scripts are divided by what they are.
+
+    Args:
+        characters: how often each occurs, by code point.
+
+    Raises:
+        UserError: where the package that knows the scripts is missing.
+    """
+    tables = require("fontTools.unicodedata")
+    counts: Counter[str] = Counter()
+    for code, count in characters.items():
+        script = tables.script(chr(code))
+        name = tables.script_name(script) if script not in _SHARED_SCRIPTS else _COMMON[_category(code)]
+        counts[name] += count
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _category(code: int) -> str:
+    return unicodedata.category(chr(code))[0]
+
+
+# Characters are told apart in ASCII; others by their number modulo 384, which tells those of one script apart.
+NUM_CLASSES = 512
+_NUM_ASCII = 128
+
+# Of shorter lines the mean says little.
+MIN_CHARACTERS = 20
+
+_SMOOTHING = 0.5  # added to each count
+
+
+def bigrams_of(codes: np.ndarray) -> np.ndarray:
+    """Returns the pair of classes of each character and the one after it, int32 [num_characters - 1].
+
+    Args:
+        codes: uint32 [num_characters].
+    """
+    classes = np.where(codes < _NUM_ASCII, codes, _NUM_ASCII + codes % (NUM_CLASSES - _NUM_ASCII)).astype(np.int32)
+    return classes[:-1] * NUM_CLASSES + classes[1:]
+
+
+def log_probabilities(counts: np.ndarray) -> np.ndarray:
+    """Returns the logarithm (base 2) of each class's probability after each, float32 [C C].
+
+    Args:
+        counts: int64 [C C], how often it follows there.
+    """
+    smoothed = counts.reshape(NUM_CLASSES, NUM_CLASSES) + _SMOOTHING
+    return np.log2(smoothed / smoothed.sum(axis=1, keepdims=True)).astype(np.float32).ravel()
+
+
+def strangeness(lines: Sequence[str], log_probs: np.ndarray) -> np.ndarray:
+    """Returns how strange each line is: mean bits a character, its end included, float64 [num_lines].
+
+    Lines of fewer than 20 characters are 0.
+
+    Args:
+        lines: the text.
+        log_probs: float32 [C C], as from log_probabilities of the corpus.
+    """
+    means = [np.zeros(0)]
+    for chunk in chunks(lines):
+        codes = code_points("\n".join(("", *chunk, "")))
+        sums = np.concatenate([[0.0], np.cumsum(-log_probs[bigrams_of(codes)], dtype=np.float64)])
+        ends = np.flatnonzero(codes == ord("\n"))
+        sizes = np.diff(ends)
+        means.append(np.where(sizes > MIN_CHARACTERS, np.diff(sums[ends]) / sizes, 0.0))
+    return np.concatenate(means)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from finetune.batches import PADDING_TASK, BatchMaker, bucket_lengths
-from finetune.features import TextFeatures
-from finetune.rows import Ragged, Rows
+from finetune.features import Ragged, Rows, TextFeatures
 
 PAD = 9
 

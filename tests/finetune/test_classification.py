@@ -6,16 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
-from finetune import classification
-from finetune.classification import (
-    classification_features,
-    regression_features,
-    restored_scores,
-    text_features,
-)
+from finetune import text_task
 from finetune.features import num_train_steps, truncated_pairs
 from finetune.glue import GLUE_TASKS, MAX_SCORE, read_glue, with_swapped_pairs
 from finetune.reading import DataError, Example
+from finetune.text_task import classification_features, regression_features, restored_scores, text_features
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefg"]
 
@@ -100,7 +95,7 @@ def test_features_do_not_depend_on_how_examples_are_batched(tokenizer, monkeypat
     texts = [("a b c d e f", "g a"), ("", "b"), ("c", None), ("d", ""), ("e f g", "a b c d")]
     examples = [Example(number, *pair, None) for number, pair in enumerate(texts)]
     whole = text_features(examples, tokenizer, 7)
-    monkeypatch.setattr(classification, "_BATCH_SIZE", 2)
+    monkeypatch.setattr(text_task, "_BATCH_SIZE", 2)
     for one, other in zip(whole, text_features(examples, tokenizer, 7), strict=True):
         np.testing.assert_array_equal(one, other)
     words = [" ".join(tokenizer.tokens(row)) for row in rows_of(whole.input_ids, whole.row_splits)]

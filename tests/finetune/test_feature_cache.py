@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from finetune.feature_cache import cached_rows, digest_of_files
-from finetune.features import TextFeatures
-from finetune.rows import Ragged, Rows
+from finetune.features import Ragged, Rows, TextFeatures, cached_rows, digest_of_files
 
 KEY = {"max_seq_length": 64, "vocabulary": "a"}
 

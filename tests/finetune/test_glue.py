@@ -4,8 +4,7 @@ import zipfile
 
 import pytest
 
-from finetune.glue import GLUE_TASKS, read_glue, read_tsv, with_swapped_pairs
-from finetune.glue_submission import SplitPredictions, write_submission
+from finetune.glue import GLUE_TASKS, SplitPredictions, read_glue, read_tsv, with_swapped_pairs, write_submission
 from finetune.reading import BadRowLimit, DataError, Example
 
 NO_BAD_ROWS = BadRowLimit(num_rows=0, rate=0)

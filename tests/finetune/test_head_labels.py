@@ -4,9 +4,9 @@ import pytest
 
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import WordPieceTokenizer
-from finetune.head_labels import matched_labels
 from finetune.reading import DataError
 from finetune.registry import make_tasks
+from finetune.task import matched_labels
 from tests.finetune.tiny_tasks import VOCABULARY, configure, write_tasks
 
 

@@ -7,7 +7,7 @@ import pytest
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer, load_with_special_tokens
 from finetune.reading import BadRowLimit, DataError
 from finetune.tagged_files import TaggedSentence, labels_of, read_tagged
-from finetune.tagging import joined_windows, tagging_features
+from finetune.tagging_task import joined_windows, tagging_features
 
 NO_BAD_ROWS = BadRowLimit(num_rows=0, rate=0)
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "##b", "##c"]

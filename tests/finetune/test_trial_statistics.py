@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from finetune.trial_statistics import MetricSummary, summarize_trials
+from finetune.results import MetricSummary, summarize_trials
 
 
 def summary(values: list[float], seed: int = 3) -> MetricSummary:

@@ -9,7 +9,7 @@ import pytest
 from configure_pretraining import PretrainingConfig
 from electra_span.convert.word_map import InitialWeightsError
 from electra_span.training.log import TrainingLog
-from pretrain.run_data import RunData
+from pretrain.data import RunData
 from pretrain.train import evaluate, train
 from tests.tiny_models import VOCABULARY
 from tests.tiny_run import HPARAMS, tiny_config, write_tiny_data

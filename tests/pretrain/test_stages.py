@@ -13,8 +13,8 @@ from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraT
 from electra_span.objective.corruption import corrupt_at_random
 from electra_span.published.names import relative_path
 from electra_span.published.save_load import save_pretrained
-from pretrain.stages import start_from_generator
 from pretrain.train import train
+from pretrain.warm_start import start_from_generator
 from tests.tiny_models import MASK, TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
 from tests.tiny_run import HPARAMS, tiny_config, write_tiny_data
 

@@ -17,7 +17,7 @@ from electra_span.models import make_two_towers
 from electra_span.tokenization import WordPieceTokenizer
 from electra_span.training.devices import resolve_execution
 from pretrain.run import build_configured_model
-from pretrain.starting import start_from_checkpoint
+from pretrain.warm_start import start_from_checkpoint
 from tests.converted import split_model
 from tests.pretrain.tiny_starts import (
     GENERATOR,

@@ -12,7 +12,7 @@ from electra_span.published.save_load import save_pretrained
 from electra_span.tokenization import WordPieceTokenizer
 from electra_span.training.devices import resolve_execution
 from pretrain.run import build_configured_model
-from pretrain.starting import start_from_checkpoint
+from pretrain.warm_start import start_from_checkpoint
 from tests.tiny_models import TINY, VOCABULARY, randomize
 
 TOKENIZER = WordPieceTokenizer(VOCABULARY)

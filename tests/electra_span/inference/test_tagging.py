@@ -13,7 +13,7 @@ from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.results import Entity, TaggedWord
 from electra_span.inference.text_batch import read_words, split_words
 from finetune.tagged_files import TaggedSentence
-from finetune.tagging import tagging_features
+from finetune.tagging_task import tagging_features
 from tests.electra_span.inference.tiny_text_models import TAGS, make_text_model, wordpiece
 
 PARTS = HeadConfig(task="parts", kind="tagging", labels=("noun", "verb"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finetune.analysis.predictions import read_null_odds, read_predictions
+from finetune.analysis.models import read_null_odds, read_predictions
 from finetune.reading import DataError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from finetune.analysis.question_words import QUESTION_WORDS, question_word
+from finetune.analysis.breakdowns import QUESTION_WORDS, question_word
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from finetune.analysis.significance import bootstrap_intervals, mcnemar, paired_bootstrap
+from finetune.analysis.analysis import bootstrap_intervals, mcnemar, paired_bootstrap
 
 
 def _bits(*counts):

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 MODULES = [
-    *("finetune.metrics.squad", "finetune.metrics.mrqa", "finetune.qa.readers", "finetune.qa.decoding"),
+    *("finetune.metrics.squad", "finetune.metrics.squad", "finetune.qa.readers", "finetune.qa.decoding"),
     *("finetune.qa.conversion", "finetune.analysis.page", "finetune.analysis.tables"),
 ]
 

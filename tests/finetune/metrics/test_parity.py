@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from finetune.metrics import mrqa, squad
-from finetune.metrics.answers import normalize_answer
+from finetune.metrics import squad
+from finetune.metrics.squad import normalize_answer
 from tests.finetune.metrics import slow_reference
 
 NUM_QUESTIONS = 500
@@ -94,7 +94,7 @@ def test_words_are_those_of_the_reference(made_up):
 def test_squad_v1_and_mrqa_are_those_of_the_reference(made_up):
     gold, predictions, _ = made_up
     answerable = {name: golds for name, golds in gold.items() if golds}
-    for evaluate in (squad.evaluate_v1, mrqa.evaluate):
+    for evaluate in (squad.evaluate_v1, squad.evaluate):
         metrics = evaluate(answerable, predictions).metrics
         expected = slow_reference.percentages_v1(answerable, predictions)
         assert [metrics["exact_match"], metrics["f1"]] == pytest.approx(expected, abs=1e-9)
@@ -106,7 +106,7 @@ def test_missing_predictions_are_wrong_and_not_left_out(made_up):
     missing = [name for name in answerable if int(name[1:]) % 5 == 1]
     some = {name: text for name, text in predictions.items() if name not in missing}
     expected = slow_reference.percentages_v1(answerable, some)
-    for evaluate in (squad.evaluate_v1, mrqa.evaluate):
+    for evaluate in (squad.evaluate_v1, squad.evaluate):
         scores = evaluate(answerable, some)
         assert [scores.metrics["exact_match"], scores.metrics["f1"]] == pytest.approx(expected, abs=1e-9)
         assert scores.missing == missing

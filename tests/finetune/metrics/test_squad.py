@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from finetune.metrics import squad
-from finetune.metrics.answers import normalize_answer, word_f1
+from finetune.metrics.squad import normalize_answer, word_f1
 
 
 def _gold(data):

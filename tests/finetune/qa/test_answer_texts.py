@@ -7,7 +7,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from electra_span.inference.n_best import answer_texts, context_text
-from finetune.qa.answer_text import covered_text
+from finetune.qa.decoding import covered_text
 from finetune.qa.examples import Question
 from finetune.qa.windows import Window
 

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from electra_span.tokenization import WordPieceTokenizer
-from finetune.metrics import mrqa, squad
+from finetune.metrics import squad
 from finetune.qa.alignment import align, aligned_text, normalized_words
-from finetune.qa.answer_text import WHITE_SPACE, covered_text
 from finetune.qa.decoding import (
+    WHITE_SPACE,
     Candidates,
     DecodedQuestion,
     ScoredAnswer,
     answers_above_threshold,
+    covered_text,
     decode,
     independent_candidates,
     joint_candidates,
@@ -118,7 +119,7 @@ def test_results_are_the_original_s(recorded, wordpiece):
         refused = squad.evaluate_v2(gold, answers_above_threshold(decoded, threshold))
         assert refused.metrics["exact"] == pytest.approx(scores.metrics["exact"])
     else:
-        evaluate = {"squadv1": squad.evaluate_v1, "newsqa": mrqa.evaluate}[recorded.task]
+        evaluate = {"squadv1": squad.evaluate_v1, "newsqa": squad.evaluate}[recorded.task]
         scores = evaluate(gold, predictions)
     own = {name: value for name, value in scores.metrics.items() if name in recorded.expected["results"]}
     assert own == pytest.approx(recorded.expected["results"], abs=2e-6)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electra_span.tokenization import load_with_special_tokens
-from finetune.qa.answer_text import covered_text
+from finetune.qa.decoding import covered_text
 from finetune.qa.examples import Answer, Question
 from finetune.qa.readers import read_questions
 from finetune.qa.windows import iter_windows, questions_without_target, tokenize_contexts, window_starts

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
-from pretrain import build, build_steps
-from pretrain.build import build_dataset
-from pretrain.build_settings import BuildSettings
+from pretrain.build import build, steps
+from pretrain.build.build import build_dataset
+from pretrain.build.settings import BuildSettings
 from pretrain.manifest import ManifestError
-from pretrain.quality import build_step
+from pretrain.quality import filters
 from pretrain.quality.settings import QualityError
 from pretrain.records import input_files, parse_records
 
@@ -122,11 +122,11 @@ def test_build_that_was_stopped_does_not_compare_again(settings, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(build_steps, "encode_task", stopped)
+        patched.setattr(steps, "encode_task", stopped)
         with pytest.raises(KeyboardInterrupt):
             build_dataset(settings)
     assert not list((settings.output_dir / ".partial").glob("compared-*"))
-    monkeypatch.setattr(build_step, "compare_task", None)
+    monkeypatch.setattr(filters, "compare_task", None)
     manifest = build_dataset(settings)
     assert manifest["dropped"]["duplicate_documents"] == NUM_TOKENS["duplicate_documents"]
 
@@ -173,6 +173,7 @@ def test_mistakes_are_known_before_the_work_starts(settings, tmp_path, monkeypat
 
 
 def test_build_brings_no_package_that_it_may_not_need():
-    code = "import sys, pretrain.build; sys.exit(bool({'tensorflow', 'datasketch', 'fontTools'} & sys.modules.keys()))"
-    root = Path(build.__file__).parents[1]
+    heavy = "{'tensorflow', 'datasketch', 'fontTools'}"
+    code = f"import sys, pretrain.build.build; sys.exit(bool({heavy} & sys.modules.keys()))"
+    root = Path(build.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0

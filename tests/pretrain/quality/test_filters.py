@@ -1,9 +1,8 @@
 import numpy as np
 
 from pretrain.corpus import Documents
-from pretrain.quality.dropped_lines import REASONS, DroppedLines, keep_rest
-from pretrain.quality.filters import find_dropped_lines
-from pretrain.quality.fingerprints import Compared, fingerprints_of, joined
+from pretrain.quality.duplicates import Compared, fingerprints_of, joined
+from pretrain.quality.filters import REASONS, DroppedLines, find_dropped_lines, keep_rest
 from pretrain.quality.words import words_of
 
 LONG = "this line of ten words is long enough to go"

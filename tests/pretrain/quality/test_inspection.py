@@ -6,14 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pretrain import build
-from pretrain.build import build_dataset, plan_corpus
-from pretrain.build_settings import BuildSettings
+from pretrain.build import build
+from pretrain.build.build import build_dataset, plan_corpus
+from pretrain.build.settings import BuildSettings
 from pretrain.corpus import CorpusError, corpus_files
 from pretrain.packing import Packing
 from pretrain.quality.inspection import InspectionSettings, inspect_corpus
-from pretrain.quality.scripts import script_counts
 from pretrain.quality.settings import QualityError
+from pretrain.quality.words import script_counts
 
 WORDS = ("the", "a", "cat", "dog", "house", "tree", "sees", "finds", "near", "under", "old", "small")
 REPEATED = "this is a line of more than ten words that comes again"

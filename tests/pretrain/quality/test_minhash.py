@@ -3,8 +3,8 @@ import sys
 import numpy as np
 import pytest
 
-from pretrain.quality import minhash
-from pretrain.quality.minhash import find_near_duplicates, signatures
+from pretrain.quality import duplicates
+from pretrain.quality.duplicates import find_near_duplicates, signatures
 from pretrain.quality.settings import QualityError, QualityFilters
 from pretrain.quality.words import words_of
 
@@ -61,7 +61,7 @@ def test_documents_without_company_can_be_left_to_themselves(monkeypatch):
     draws = np.random.default_rng(0)
     texts = [_text(int(start), 54) for start in draws.integers(0, 600, 150)]
     filtered = _duplicates(texts, 0.6)
-    monkeypatch.setattr(minhash, "_with_company", lambda rows, documents, bands: documents)
+    monkeypatch.setattr(duplicates, "_with_company", lambda rows, documents, bands: documents)
     unfiltered = _duplicates(texts, 0.6)
     assert 10 < len(filtered.documents) < 140
     for some, others in zip(filtered, unfiltered, strict=True):
@@ -70,7 +70,7 @@ def test_documents_without_company_can_be_left_to_themselves(monkeypatch):
 
 def test_long_documents_are_worked_through_in_parts_with_the_same_result(monkeypatch):
     whole = _signatures([_text(0, 100)])
-    monkeypatch.setattr(minhash, "_CHUNK_SHINGLES", 7)
+    monkeypatch.setattr(duplicates, "_CHUNK_SHINGLES", 7)
     assert np.array_equal(_signatures([_text(0, 100)]), whole)
 
 
@@ -80,7 +80,7 @@ def test_signatures_are_those_of_the_library():
     expected = datasketch.MinHash(num_perm=128, hashfunc=int)
     for shingle in shingles:
         expected.update(shingle)
-    assert np.array_equal(minhash._minima(shingles), expected.hashvalues)
+    assert np.array_equal(duplicates._minima(shingles), expected.hashvalues)
 
 
 @pytest.mark.parametrize("threshold", [0.2, 0.96])

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from electra_span.config import UserError
-from pretrain.quality.evaluation_texts import evaluation_texts
-from pretrain.quality.overlap import find_overlap, load_ngrams
+from pretrain.quality.overlap import evaluation_texts, find_overlap, load_ngrams
 from pretrain.quality.words import words_of
 
 CONTEXT = "The quick brown fox, it is said, jumped over twelve lazy dogs and one cat before dinner."

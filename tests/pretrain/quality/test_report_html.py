@@ -3,8 +3,7 @@ import re
 
 import pytest
 
-from pretrain.quality.charts import bar_chart
-from pretrain.quality.report_html import report_html
+from pretrain.quality.report_html import bar_chart, report_html
 from pretrain.quality.report_text import report_text
 
 HOSTILE = '<script src="https://evil.example/x.js">alert(1)</script><img onerror=x> & "quoted" \x1b[31m\u202e\x00 </td>'

@@ -4,7 +4,7 @@ import tarfile
 import pytest
 
 from pretrain.corpus import CorpusError, TextRange, read_batches
-from pretrain.sources import archives
+from pretrain.sources import streams
 from pretrain.sources.settings import SourceSettings
 
 
@@ -151,7 +151,7 @@ def test_headers_of_members_do_not_gather_in_memory(tmp_path, monkeypatch):
         kept.append(len(archive.members))
         return next_member(archive)
 
-    monkeypatch.setattr(archives.tarfile.TarFile, "next", counting_next)
+    monkeypatch.setattr(streams.tarfile.TarFile, "next", counting_next)
     texts, _ = _read(tmp_path / "a.tar", _tar([(f"{number}.txt", b"one\n") for number in range(50)]))
     assert len(texts) == 50
     assert max(kept) <= 1

@@ -2,8 +2,8 @@ import gzip
 
 import pytest
 
-from pretrain.sources import preview as module
-from pretrain.sources.preview import preview
+from pretrain.sources import kinds as module
+from pretrain.sources.kinds import preview
 from pretrain.sources.settings import CorpusError, SourceSettings
 
 

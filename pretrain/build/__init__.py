@@ -1,0 +1,1 @@
+"""Building TFRecord files from corpora: settings, steps, worker processes and shards."""

@@ -1,0 +1,201 @@
+"""The masking of one configured run: hparams, vocabulary and records made into a MaskingConfig."""
+
+import itertools
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from configure_pretraining import PretrainingConfig
+from electra_span.config import HparamError
+from electra_span.objective.masking import MaskingConfig
+from electra_span.tokenization import Tokenizer, load_tokenizer
+from pretrain.input_pipeline import evaluation_dataset, training_dataset
+from pretrain.manifest import read_manifest
+from pretrain.record_files import check_files, input_files
+from pretrain.records import check_records, parse_records
+
+_NUM_COUNTED_EXAMPLES = 100_000
+_COUNTED_BATCH = 1000
+
+
+def make_masking(config: PretrainingConfig, tokenizer: Tokenizer, files: Sequence[str]) -> MaskingConfig:
+    """Returns the masking of a run; reads records where random tokens are drawn by their frequency.
+
+    Args:
+        config: the effective configuration.
+        tokenizer: the tokenizer of the records.
+        files: the files of training, in shard order.
+    """
+    mask_share, random_share, kept_share = config.replace_probs
+    draws_words = random_share > 0 or config.training_mode == "discriminator"
+    return MaskingConfig(
+        mask_prob=config.mask_prob,
+        max_predictions_per_seq=config.max_predictions_per_seq,
+        mask_id=tokenizer.mask_id,
+        special_ids=tokenizer.special_ids,
+        masking=config.masking,
+        span_geometric_p=config.span_geometric_p,
+        max_span_length=config.max_span_length,
+        span_whole_words=config.span_whole_words,
+        is_continuation=tokenizer.is_continuation,
+        replace_probs=(mask_share, random_share, kept_share),
+        replace_unit=config.replace_unit,
+        random_token_counts=_random_token_counts(config, tokenizer, files) if draws_words else None,
+    )
+
+
+def _random_token_counts(config: PretrainingConfig, tokenizer: Tokenizer, files: Sequence[str]) -> np.ndarray:
+    """Returns how often each id is drawn as a random token, int64 [vocab_size of the tokenizer]: specials never."""
+    counts = np.ones(tokenizer.vocab_size, np.int64)
+    if config.random_tokens == "frequency":
+        counts = count_tokens(
+            files,
+            max_seq_length=config.max_seq_length,
+            vocab_size=tokenizer.vocab_size,
+            num_held_out=config.num_held_out,
+        )
+    counts[list(tokenizer.special_ids)] = 0
+    return counts
+
+
+def count_tokens(files: Sequence[str], *, max_seq_length: int, vocab_size: int, num_held_out: int) -> np.ndarray:
+    """Returns how often each id occurs in the first 100,000 records of training, int64 [vocab_size].
+
+    Args:
+        files: files of records, in shard order.
+        max_seq_length: L of the records.
+        vocab_size: ids of the vocabulary.
+        num_held_out: leading records that are no part of training.
+    """
+
+    def count(counts: tf.Tensor, serialized: tf.Tensor) -> tf.Tensor:
+        examples = parse_records(serialized, max_seq_length)
+        ids = tf.boolean_mask(examples.input_ids, examples.input_mask > 0)
+        return counts + tf.math.bincount(ids, minlength=vocab_size, maxlength=vocab_size, dtype=tf.int64)
+
+    records = tf.data.TFRecordDataset(list(files)).skip(num_held_out).take(_NUM_COUNTED_EXAMPLES)
+    counts = records.batch(_COUNTED_BATCH).reduce(tf.zeros([vocab_size], tf.int64), count).numpy()
+    logging.info("Random tokens are drawn by the frequency of %d tokens", counts.sum())
+    return counts
+
+
+class Phase(NamedTuple):
+    """A part of a run: all of it, where it has no phases.
+
+    Attributes:
+        config: the configuration in force; its steps are the whole run's.
+        first_step: updates made before it, those that init_step stands for included.
+        last_step: updates made at its end.
+        files: the records of training.
+        evaluation_files: the records of evaluation, at whose head those files may be.
+        masking: what is masked.
+    """
+
+    config: PretrainingConfig
+    first_step: int
+    last_step: int
+    files: list[str]
+    evaluation_files: list[str]
+    masking: MaskingConfig
+
+
+class RunData:
+    """Tokenizer and batches of a run.
+
+    Args:
+        config: the effective configuration.
+
+    Raises:
+        UserError: vocabulary, records and configuration do not fit.
+    """
+
+    def __init__(self, config: PretrainingConfig) -> None:
+        configs, ends = config.in_phases(), config.phase_ends
+        check_files(each for phase in configs for each in (phase.pretrain_tfrecords, phase.eval_tfrecords) if each)
+        self.tokenizer = _load_tokenizer(config, input_files(configs[0].pretrain_tfrecords))
+        self.phases = [
+            _make_phase(each, max(start, config.init_step), end, self.tokenizer)
+            for each, start, end in zip(configs, [0, *ends[:-1]], ends, strict=True)
+        ]
+
+    @property
+    def files(self) -> list[str]:
+        """All files of records that the run reads, in order."""
+        return sorted({file for phase in self.phases for file in (*phase.files, *phase.evaluation_files)})
+
+    def evaluation_batches(self, step: int) -> tf.data.Dataset:
+        """Returns the batches of one evaluation.
+
+        Args:
+            step: the number of updates made, by whose phase the set is.
+        """
+        phase = self._phase_of(step)
+        batches = evaluation_dataset(
+            phase.evaluation_files,
+            batch_size=phase.config.eval_batch_size,
+            num_held_out=phase.config.num_held_out,
+            **_data_settings(phase),
+        )
+        return batches.take(phase.config.num_eval_steps)
+
+    def batch_tokens(self, step: int) -> int:
+        """Returns how many tokens the batch of an update has, the first being 1, padding counted."""
+        config = self._phase_of(step).config
+        return config.train_batch_size * config.max_seq_length
+
+    def training_iterators(self) -> list[Iterator[Any]]:
+        """Returns the endless batches of each phase, which `tf.train.Checkpoint` can save wherever they are."""
+        return [
+            iter(
+                training_dataset(
+                    phase.files,
+                    batch_size=phase.config.train_batch_size,
+                    num_held_out=phase.config.num_held_out,
+                    shuffle_buffer_size=phase.config.shuffle_buffer_size,
+                    first_step=phase.first_step,
+                    **_data_settings(phase),
+                )
+            )
+            for phase in self.phases
+        ]
+
+    def training_batches(self, iterators: Sequence[Iterator[Any]], first_step: int) -> Iterator[Any]:
+        """Returns the batches of training from first_step updates on, of each phase its share."""
+        for phase, iterator in zip(self.phases, iterators, strict=True):
+            num_left = phase.last_step - max(first_step, phase.first_step)
+            yield from itertools.islice(iterator, max(num_left, 0))
+
+    def _phase_of(self, step: int) -> Phase:
+        """Returns the phase that so many updates are made in; the last one after its end, too."""
+        return next((phase for phase in self.phases if step <= phase.last_step), self.phases[-1])
+
+
+def _make_phase(config: PretrainingConfig, first_step: int, last_step: int, tokenizer: Tokenizer) -> Phase:
+    """Returns a phase whose records were found in order."""
+    files = input_files(config.pretrain_tfrecords)
+    evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else files
+    for each in (files, evaluation_files):
+        check_records(each, max_seq_length=config.max_seq_length, tokenizer=tokenizer)
+    return Phase(config, first_step, last_step, files, evaluation_files, make_masking(config, tokenizer, files))
+
+
+def _data_settings(phase: Phase) -> dict[str, Any]:
+    """Returns what training and evaluation data share."""
+    return {"max_seq_length": phase.config.max_seq_length, "masking": phase.masking, "seed": phase.config.seed}
+
+
+def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
+    """Returns the tokenizer that the records were built with, as far as their manifest tells."""
+    manifest = read_manifest(pathlib.Path(files[0]).parent)
+    strip_accents = (manifest or {}).get("tokenizer", {}).get("strip_accents")
+    tokenizer = load_tokenizer(config.vocab_file, do_lower_case=config.do_lower_case, strip_accents=strip_accents)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise HparamError(
+            f"vocab_size must be at least the {tokenizer.vocab_size} entries of {config.vocab_file}. "
+            f"Received: {config.vocab_size}"
+        )
+    return tokenizer
