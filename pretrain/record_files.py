@@ -17,7 +17,7 @@ from absl import logging
 
 from electra_span.config import UserError
 from electra_span.files import shown
-from pretrain.build.workspace import was_publishing
+from pretrain.builder.workspace import was_publishing
 from pretrain.manifest import MANIFEST_NAME, read_manifest
 
 FRAME_BYTES = 16

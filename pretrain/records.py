@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from electra_span.files import reason_of
 from electra_span.objective.batches import PretrainingExamples
 from electra_span.tokenization import Tokenizer
-from pretrain.build.workspace import whole_part
+from pretrain.builder.workspace import whole_part
 from pretrain.examples import PackedExamples
 from pretrain.manifest import MANIFEST_NAME, ManifestError, read_manifest
 from pretrain.record_files import FRAME_BYTES, RecordError, first_record, input_files

@@ -8,8 +8,8 @@ from absl.flags import argparse_flags
 from electra_span import command_line
 from electra_span.files import write_json, write_text
 from electra_span.places import check_distinct, check_output_file
-from pretrain.build.build import plan_corpus
-from pretrain.build.settings import BOUNDS
+from pretrain.builder.build import plan_corpus
+from pretrain.builder.settings import BOUNDS
 from pretrain.corpus import check_outside_corpus
 from pretrain.packing import DOCUMENT_TAILS, FORMATS, Packing
 from pretrain.quality.inspection import InspectionSettings, inspect_corpus

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pretrain.build.settings import BuildSettings
-from pretrain.build.workspace import whole_part
+from pretrain.builder.settings import BuildSettings
+from pretrain.builder.workspace import whole_part
 from pretrain.corpus import TextRange, read_batches
 from pretrain.quality.duplicates import (
     Compared,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pretrain.build.workers import Workers
+from pretrain.builder.workers import Workers
 from pretrain.corpus import CorpusError, Documents, TextRange, read_batches
 from pretrain.packing import Packing
 from pretrain.quality.duplicates import Compared, Fingerprints, fingerprints_of, joined
@@ -170,7 +170,7 @@ def _look(settings: InspectionSettings, task: Task) -> _FirstLook:
 def _tokens(
     settings: InspectionSettings, vocab_file: Path, documents: Documents, task: int, batch: int
 ) -> "TokenStatistics":
-    from pretrain.build.shards import cached_tokenizer
+    from pretrain.builder.shards import cached_tokenizer
     from pretrain.quality.token_statistics import token_statistics  # brings TensorFlow
 
     tokenizer = cached_tokenizer(vocab_file, settings.do_lower_case, None if settings.do_strip_accents else False)

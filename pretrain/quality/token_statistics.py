@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from electra_span.tokenization import Tokenizer
-from pretrain.build.shards import pack_batch, stream_of
+from pretrain.builder.shards import pack_batch, stream_of
 from pretrain.corpus import Documents
 from pretrain.manifest import Counts, sum_of
 from pretrain.packing import Packing

@@ -11,9 +11,9 @@ import pytest
 from electra_span.config import UserError
 from electra_span.objective.masking import MaskingConfig
 from electra_span.tokenization import load_tokenizer
-from pretrain.build import build
-from pretrain.build.build import BuildError, BuildSettings, build_dataset
-from pretrain.build.settings import source_of
+from pretrain.builder import build
+from pretrain.builder.build import BuildError, BuildSettings, build_dataset
+from pretrain.builder.settings import source_of
 from pretrain.input_pipeline import training_dataset
 from pretrain.manifest import ManifestError
 from pretrain.records import check_records, input_files

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from electra_span.tokenization import WordPieceTokenizer
-from pretrain.build import build
-from pretrain.build.settings import BuildSettings
+from pretrain.builder import build
+from pretrain.builder.settings import BuildSettings
 from pretrain.text_losses import TextLosses, loss_warnings, losses_of, unreachable_tokens, vocabulary_warnings
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.build.build import BuildSettings, build_dataset
+from pretrain.builder.build import BuildSettings, build_dataset
 from scripts.build_pretraining_dataset import dedup_of, make_parser
 from tests.command_errors import error_line
 

@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
-from pretrain.build import build, steps
-from pretrain.build.build import build_dataset
-from pretrain.build.settings import BuildSettings
+from pretrain.builder import build, steps
+from pretrain.builder.build import build_dataset
+from pretrain.builder.settings import BuildSettings
 from pretrain.manifest import ManifestError
 from pretrain.quality import filters
 from pretrain.quality.settings import QualityError
@@ -174,6 +174,6 @@ def test_mistakes_are_known_before_the_work_starts(settings, tmp_path, monkeypat
 
 def test_build_brings_no_package_that_it_may_not_need():
     heavy = "{'tensorflow', 'datasketch', 'fontTools'}"
-    code = f"import sys, pretrain.build.build; sys.exit(bool({heavy} & sys.modules.keys()))"
+    code = f"import sys, pretrain.builder.build; sys.exit(bool({heavy} & sys.modules.keys()))"
     root = Path(build.__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=root).returncode == 0

@@ -6,9 +6,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pretrain.build import build
-from pretrain.build.build import build_dataset, plan_corpus
-from pretrain.build.settings import BuildSettings
+from pretrain.builder import build
+from pretrain.builder.build import build_dataset, plan_corpus
+from pretrain.builder.settings import BuildSettings
 from pretrain.corpus import CorpusError, corpus_files
 from pretrain.packing import Packing
 from pretrain.quality.inspection import InspectionSettings, inspect_corpus

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.build.workers import WorkerError, Workers
+from pretrain.builder.workers import WorkerError, Workers
 from pretrain.corpus import with_progress
 
 ROOT = Path(__file__).parents[3]

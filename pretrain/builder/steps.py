@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from electra_span.files import read_json
-from pretrain.build.settings import BuildSettings
-from pretrain.build.workspace import ReadPlan, Spill, read_json_if_whole, slot_sizes, write_json
+from pretrain.builder.settings import BuildSettings
+from pretrain.builder.workspace import ReadPlan, Spill, read_json_if_whole, slot_sizes, write_json
 from pretrain.corpus import TextRange
 from pretrain.manifest import Counts
 from pretrain.quality.filters import read_dropped_lines
@@ -42,7 +42,7 @@ def encode_task(settings: BuildSettings, workspace: Path, task: Task) -> None:
     number, ranges = task
     if _is_encoded(workspace, number):
         return
-    from pretrain.build import shards  # brings TensorFlow
+    from pretrain.builder import shards  # brings TensorFlow
 
     tokenizer = shards.cached_tokenizer(
         settings.vocab_file, settings.do_lower_case, None if settings.do_strip_accents else False
@@ -111,7 +111,7 @@ def write_spill_list(workspace: Path, spills: Sequence[Spill]) -> str:
 def write_shards(settings: BuildSettings, workspace: Path, read: Read) -> None:
     """Writes the shards of one read, unless they are there and whole."""
     from pretrain import records
-    from pretrain.build import shards
+    from pretrain.builder import shards
 
     spills = _read_spill_list(workspace, read.spill_list)
     here = slice(read.first_shard, read.first_shard + read.plan.shards_per_read)  # in the group

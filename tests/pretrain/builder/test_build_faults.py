@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.build import build, steps
-from pretrain.build.build import BuildError, BuildSettings, build_dataset
-from pretrain.build.workers import Workers
+from pretrain.builder import build, steps
+from pretrain.builder.build import BuildError, BuildSettings, build_dataset
+from pretrain.builder.workers import Workers
 from pretrain.corpus import CorpusError
 
 ROOT = Path(__file__).parents[3]

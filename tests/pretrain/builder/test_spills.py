@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain.build import workspace
-from pretrain.build.workspace import Spill, SpillError, deal_groups, plan_reads, read_slots, slot_sizes, write_spill
+from pretrain.builder import workspace
+from pretrain.builder.workspace import Spill, SpillError, deal_groups, plan_reads, read_slots, slot_sizes, write_spill
 from pretrain.examples import PackedExamples
 
 MAX_SEQ_LENGTH = 7

@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from electra_span.tokenization import FlatIds, Tokenizer, load_tokenizer
-from pretrain.build.workspace import ReadPlan, Spill, read_slots, write_spill
+from pretrain.builder.workspace import ReadPlan, Spill, read_slots, write_spill
 from pretrain.corpus import Documents, TextRange, read_batches
 from pretrain.examples import PackedExamples
 from pretrain.manifest import Counts, sum_of

@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from electra_span.config import UserError
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
-from pretrain.build import build, workspace
-from pretrain.build.build import BuildError, BuildSettings, build_dataset
-from pretrain.build.settings import source_of
+from pretrain.builder import build, workspace
+from pretrain.builder.build import BuildError, BuildSettings, build_dataset
+from pretrain.builder.settings import source_of
 from pretrain.corpus import CorpusError
 from pretrain.manifest import ManifestError
 from pretrain.records import RecordError, check_records, input_files, parse_records
@@ -274,7 +274,7 @@ def test_missing_vocabulary_is_an_error_that_names_it(settings, tmp_path):
 
 
 def test_parent_process_does_without_tensorflow():
-    code = "import sys, pretrain.build.build; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, pretrain.builder.build; sys.exit('tensorflow' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(build.__file__).parents[2]).returncode == 0
     )

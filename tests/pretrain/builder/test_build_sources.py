@@ -8,8 +8,8 @@ import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
 from pretrain import corpus
-from pretrain.build import build
-from pretrain.build.build import BuildError, BuildSettings, build_dataset
+from pretrain.builder import build
+from pretrain.builder.build import BuildError, BuildSettings, build_dataset
 from pretrain.corpus import CorpusError
 from pretrain.manifest import ManifestError
 from pretrain.records import input_files, parse_records

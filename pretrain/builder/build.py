@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from absl import logging
 
-from pretrain.build import steps
-from pretrain.build.settings import BuildError, BuildSettings, source_of
-from pretrain.build.steps import TaskResult
-from pretrain.build.workers import Workers
-from pretrain.build.workspace import (
+from pretrain.builder import steps
+from pretrain.builder.settings import BuildError, BuildSettings, source_of
+from pretrain.builder.steps import TaskResult
+from pretrain.builder.workers import Workers
+from pretrain.builder.workspace import (
     Spill,
     deal_groups,
     end_publication,
@@ -51,7 +51,7 @@ _MIN_TASK_BYTES, _MAX_TASK_BYTES = 1 << 20, 1 << 24
 _NUM_TASKS = 64
 
 _GROUP_STREAM = (
-    2  # first number of the seed by which spills are dealt; the others are those of pretrain/build/shards.py
+    2  # first number of the seed by which spills are dealt; the others are those of pretrain/builder/shards.py
 )
 
 
@@ -120,7 +120,7 @@ def _stamps(files: Sequence[Path]) -> str:
 @contextlib.contextmanager
 def _runner(settings: BuildSettings, folder: Path) -> Iterator[Run]:
     if settings.runner == "beam":
-        from pretrain.build.beam_runner import BeamRun
+        from pretrain.builder.beam_runner import BeamRun
 
         yield BeamRun(settings.beam_arguments, folder)
         return

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from electra_span.config import UserError
-from pretrain.build.settings import BuildError
-from pretrain.build.workspace import read_json_if_whole, write_json
+from pretrain.builder.settings import BuildError
+from pretrain.builder.workspace import read_json_if_whole, write_json
 
 _ERROR_NAME = "error.json"
 

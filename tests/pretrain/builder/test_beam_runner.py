@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from pretrain.build import build
-from pretrain.build.build import BuildError, BuildSettings, build_dataset
+from pretrain.builder import build
+from pretrain.builder.build import BuildError, BuildSettings, build_dataset
 
 TWO_WORKERS = "--runner=DirectRunner --direct_running_mode=multi_processing --direct_num_workers=2"
 

@@ -3,8 +3,8 @@ import pytest
 import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
-from pretrain.build.shards import encode_task, write_shards
-from pretrain.build.workspace import ReadPlan, read_slots
+from pretrain.builder.shards import encode_task, write_shards
+from pretrain.builder.workspace import ReadPlan, read_slots
 from pretrain.corpus import TextRange
 from pretrain.packing import Packing
 from pretrain.records import parse_records

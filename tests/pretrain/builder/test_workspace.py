@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrain.build.workspace import end_publication, only_build, publish, was_publishing, workspace
+from pretrain.builder.workspace import end_publication, only_build, publish, was_publishing, workspace
 
 ROOT = Path(__file__).parents[3]
 IDENTITY = {"source": {"seed": 1}}
