@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from pretrain.library_text import LibraryTextError
 from scripts import write_default_corpus
+from scripts.write_default_corpus import CorpusError, module_docstrings, paragraphs, sentences
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +56,14 @@ def test_nothing_is_left_of_an_unfinished_run(corpus):
 
 def test_existing_folder_is_an_error_and_stays_as_it_is(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(write_default_corpus.CorpusError, match="is there already"):
+    with pytest.raises(CorpusError, match="is there already"):
         write_default_corpus.write_corpus(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
 def test_python_without_its_language_reference_is_an_error_with_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(write_default_corpus.sysconfig, "get_path", lambda name: str(tmp_path))
-    with pytest.raises(LibraryTextError, match=r"topics\.py is missing.*CORPUS_DIR"):
+    with pytest.raises(CorpusError, match=r"topics\.py is missing.*CORPUS_DIR"):
         write_default_corpus.write_corpus(tmp_path / "corpus")
 
 
@@ -90,3 +90,49 @@ def test_help_answers_without_tensorflow(tmp_path):
     assert "output_dir" in shown.stdout
     assert "argparse" in shown.stderr
     assert "tensorflow" not in shown.stderr
+
+
+def test_hard_wrapped_lines_become_one_paragraph():
+    text = """\
+        A line of prose that ends because the next word would not have
+        fitted, and goes on here.
+        Short line, so this is not wrapped
+        and this is a line of its own."""
+    assert list(paragraphs(text)) == [
+        "A line of prose that ends because the next word would not have fitted, and goes on here.",
+        "Short line, so this is not wrapped",
+        "and this is a line of its own.",
+    ]
+
+
+@pytest.mark.parametrize("marker", ["*", "-", "1.", ">>>", ":param", "@return"])
+def test_list_items_and_prompts_begin_a_new_line(marker):
+    item = f"{marker} an item whose line is long enough to have been wrapped there"
+    assert list(paragraphs(f"{item}\n{item}\n")) == [item, item]
+
+
+def test_rules_and_table_borders_are_dropped():
+    assert list(paragraphs("Title\n=====\n\n+---+\n| a |\n+---+")) == ["Title", "| a |"]
+
+
+def test_paragraph_is_split_after_sentences_and_not_after_abbreviations():
+    paragraph = "It is so, e.g. In this case. (See there.) Is it? `Yes`! and 3.5 is a number."
+    assert sentences(paragraph) == [
+        "It is so, e.g. In this case.",
+        "(See there.)",
+        "Is it?",
+        "`Yes`! and 3.5 is a number.",
+    ]
+
+
+def test_docstrings_of_a_module_come_in_the_order_of_its_source(tmp_path):
+    (tmp_path / "shapes").mkdir()
+    (tmp_path / "shapes" / "__init__.py").write_text("def area():\n    pass\n")
+    source = '"""Boxes."""\nclass Box:\n    def open(self):\n        """Opens."""\ndef pack():\n    """Packs."""\n'
+    (tmp_path / "shapes" / "box.py").write_text(source)
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test" / "test_box.py").write_text('"""A test."""\n')
+    assert list(module_docstrings(tmp_path)) == [
+        ("shapes", ["", ""]),
+        ("shapes.box", ["Boxes.", "", "Opens.", "Packs."]),
+    ]
