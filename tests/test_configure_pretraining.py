@@ -226,7 +226,7 @@ def test_own_evaluation_set_holds_nothing_out():
 
 
 def test_generator_shapes_are_the_originals(golden):
-    for recorded in json.loads((golden / "tf1/generator_configs.json").read_text()):
+    for recorded in json.loads(golden("tf1/generator_configs.json").read_text()):
         overrides = {key: recorded[key] for key in ("hidden_size", "num_hidden_layers")}
         config = configure(
             vocab_size=300,
@@ -244,7 +244,7 @@ def test_generator_shapes_are_the_originals(golden):
     "variant", ["small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm", "disallow_correct"]
 )
 def test_recorded_configurations_of_the_original_are_read_as_they_are(golden, variant):
-    meta = json.loads((golden / "tf1" / variant / "meta.json").read_text())
+    meta = json.loads(golden(f"tf1/{variant}/meta.json").read_text())
     hparams = {key: value for key, value in meta["config"].items() if key != "model_name"}
     config = configure(**hparams)
     assert hparams.items() <= config.to_dict().items()

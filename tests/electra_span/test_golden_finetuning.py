@@ -10,7 +10,7 @@ ENCODERS = [{}, {"compile_kernels": True, "skips_padding": True}]
 
 
 def _read(golden, name, **options):
-    folder = golden / "tf1_finetune" / name
+    folder = golden(f"tf1_finetune/{name}")
     if not folder.is_dir():
         pytest.skip(f"the recorded mode {name!r} is not here")
     return folder, read_tasks(folder, **options)

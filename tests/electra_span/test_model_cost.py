@@ -39,7 +39,7 @@ def test_parameter_counts_of_the_published_sizes(size, encoder, head, generator,
 
 @pytest.mark.parametrize("name", ["small_owt", "base", "large"])
 def test_parameter_counts_are_those_of_the_originals_variables(golden, name):
-    text = (golden / f"tf1/variables_electra_{name}.txt").read_text()
+    text = golden(f"tf1/variables_electra_{name}.txt").read_text()
     recorded = {}
     for variable, shape in re.findall(r"^([a-z]\S+) float32 \[([\d, ]*)\]$", text, flags=re.MULTILINE):
         count = 1

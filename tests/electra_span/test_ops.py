@@ -12,7 +12,7 @@ LARGEST_UNIFORM = np.float32(0.99999994)
 
 @pytest.fixture(scope="module")
 def helpers(golden):
-    return dict(np.load(golden / "tf1" / "helpers.npz"))
+    return dict(np.load(golden("tf1/helpers.npz")))
 
 
 def test_counts_are_rounded_up_to_a_few_numbers_in_every_doubling():

@@ -27,11 +27,11 @@ def english(shared_data):
 
 @pytest.fixture(scope="module")
 def recorded(golden):
-    return json.loads((golden / "glue/classification_features.json").read_text())
+    return json.loads(golden("glue/classification_features.json").read_text())
 
 
 def featurize(task, split, golden, tokenizer, max_seq_length):
-    examples = read_glue(task, split, golden / "glue/data" / task.name).examples
+    examples = read_glue(task, split, golden(f"glue/data/{task.name}")).examples
     if task.is_symmetric and split == "train":
         examples = with_swapped_pairs(examples)
     if task.labels is None:
@@ -59,7 +59,7 @@ def test_features_are_the_recorded_ones(golden, recorded, english, name, max_seq
 
 
 def test_pairs_are_truncated_as_recorded(golden):
-    recorded = json.loads((golden / "glue/truncate_seq_pair.json").read_text())
+    recorded = json.loads(golden("glue/truncate_seq_pair.json").read_text())
     columns = dict(zip(recorded["columns"], np.array(recorded["rows"]).T, strict=True))
     kept = truncated_pairs(columns["len_a"], columns["len_b"], columns["max_length"])
     np.testing.assert_array_equal(kept.first, columns["kept_a"])
@@ -76,7 +76,7 @@ def test_pairs_lose_a_token_of_the_longer_text_at_a_time(first, second, limit):
 
 
 def test_records_and_steps_of_training_are_the_recorded_ones(golden, english):
-    recorded = json.loads((golden / "glue/serialization.json").read_text())
+    recorded = json.loads(golden("glue/serialization.json").read_text())
     config = recorded["config"]
     for split, num_epochs in (("train", config["num_train_epochs"]), ("dev", 1)):
         features = featurize(GLUE_TASKS["mrpc"], split, golden, english, 32)

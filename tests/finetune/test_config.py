@@ -15,7 +15,7 @@ def configure(**hparams) -> FinetuningConfig:
 
 
 def test_defaults_by_task_and_size_are_the_recorded_ones_but_for_naturalqs(golden):
-    recorded = json.loads((golden / "glue/finetuning_defaults.json").read_text())
+    recorded = json.loads(golden("glue/finetuning_defaults.json").read_text())
     assert len(recorded) == 45
     for name, expected in recorded.items():
         task, _, size = name.rpartition("_")

@@ -16,7 +16,7 @@ def write_sst(folder: pathlib.Path, *rows: str, header: str = "sentence\tlabel")
 
 
 def expected_splits(golden) -> list[tuple[str, str, list[dict]]]:
-    recorded = json.loads((golden / "glue/classification_features.json").read_text())
+    recorded = json.loads(golden("glue/classification_features.json").read_text())
     return [
         (name, split.removesuffix("_128"), content["rows"])
         for name, task in recorded.items()
@@ -26,7 +26,7 @@ def expected_splits(golden) -> list[tuple[str, str, list[dict]]]:
 
 
 def test_tasks_and_their_classes_are_the_original_ones(golden):
-    recorded = json.loads((golden / "glue/classification_features.json").read_text())
+    recorded = json.loads(golden("glue/classification_features.json").read_text())
     assert recorded.keys() == GLUE_TASKS.keys()
     for name, task in GLUE_TASKS.items():
         assert (task.labels and list(task.labels)) == recorded[name]["label_list"]
@@ -37,7 +37,7 @@ def test_tasks_and_their_classes_are_the_original_ones(golden):
 def test_every_recorded_file_gives_the_recorded_examples(golden):
     for name, split, rows in expected_splits(golden):
         task = GLUE_TASKS[name]
-        examples = read_glue(task, split, golden / "glue/data" / name).examples
+        examples = read_glue(task, split, golden(f"glue/data/{name}")).examples
         if task.is_symmetric and split == "train":
             examples = with_swapped_pairs(examples)
         usable = [row for row in rows if "error" not in row]
@@ -49,7 +49,7 @@ def test_every_recorded_file_gives_the_recorded_examples(golden):
 
 def test_rows_that_the_original_dropped_are_counted_and_those_it_failed_on_too(golden):
     counts = {
-        (name, split): read_glue(GLUE_TASKS[name], split, golden / "glue/data" / name).tally.left_out
+        (name, split): read_glue(GLUE_TASKS[name], split, golden(f"glue/data/{name}")).tally.left_out
         for name, split in (("cola", "train"), ("mrpc", "train"), ("qqp", "train"), ("cola", "dev"))
     }
     assert counts == {
@@ -61,19 +61,19 @@ def test_rows_that_the_original_dropped_are_counted_and_those_it_failed_on_too(g
 
 
 def test_text_that_is_empty_is_kept_and_counted(golden):
-    split = read_glue(GLUE_TASKS["sst"], "train", golden / "glue/data/sst")
+    split = read_glue(GLUE_TASKS["sst"], "train", golden("glue/data/sst"))
     assert split.examples[-1] == Example(3, "", None, "1")
     assert split.tally.kept == {"empty text": 1}
     assert split.tally.summary().endswith("train.tsv: 4 rows, 1 used although of empty text")
 
 
 def test_mismatched_development_set_of_mnli_is_a_split(golden):
-    examples = read_glue(GLUE_TASKS["mnli"], "dev_mismatched", golden / "glue/data/mnli").examples
+    examples = read_glue(GLUE_TASKS["mnli"], "dev_mismatched", golden("glue/data/mnli")).examples
     assert examples == [Example(0, "He laughed.", "He cried.", "contradiction")]
 
 
 def test_tab_separated_lines_are_read_as_recorded(golden, tmp_path):
-    for case in json.loads((golden / "glue/read_tsv.json").read_text()).values():
+    for case in json.loads(golden("glue/read_tsv.json").read_text()).values():
         (tmp_path / "file.tsv").write_bytes(case["raw"].encode())
         assert list(read_tsv(tmp_path / "file.tsv")) == case["rows"]
 
@@ -141,7 +141,7 @@ def test_bytes_that_are_no_text_are_a_bad_row(tmp_path):
 
 @pytest.mark.parametrize("score", ["5.1", "-1", "nan", "high"])
 def test_a_score_outside_the_scale_is_a_bad_row(golden, tmp_path, score):
-    text = (golden / "glue/data/sts/train.tsv").read_text(encoding="utf-8").replace("0.000", score)
+    text = golden("glue/data/sts/train.tsv").read_text(encoding="utf-8").replace("0.000", score)
     (tmp_path / "train.tsv").write_text(text, encoding="utf-8")
     read = read_glue(GLUE_TASKS["sts"], "train", tmp_path)
     assert read.tally.left_out == {"the score is no number from 0 to 5": 1}

@@ -41,7 +41,7 @@ def _row_losses(recorded, batch, head):
 
 @pytest.mark.parametrize("mode", ["multitask", *TRAINING_MODES])
 def test_the_loss_of_each_row_is_the_originals(golden, mode):
-    recorded = read_tasks(golden / "tf1_finetune" / mode)
+    recorded = read_tasks(golden(f"tf1_finetune/{mode}"))
     batch = _batch(recorded, [0, 1, 2, 3])
     for head in recorded.model.head_configs:
         np.testing.assert_allclose(
@@ -50,7 +50,7 @@ def test_the_loss_of_each_row_is_the_originals(golden, mode):
 
 
 def test_every_row_counts_by_its_own_task_and_padding_not_at_all(golden):
-    recorded = read_tasks(golden / "tf1_finetune" / "multitask")
+    recorded = read_tasks(golden("tf1_finetune/multitask"))
     tasks = [
         WeightedTask(head.task, head, weight)
         for head, weight in zip(recorded.model.head_configs, (1, 2, 3, 4), strict=True)
@@ -65,7 +65,7 @@ def test_every_row_counts_by_its_own_task_and_padding_not_at_all(golden):
 
 
 def test_the_original_minimises_the_sum_of_what_is_averaged_here(golden):
-    recorded = read_tasks(golden / "tf1_finetune" / "multitask")
+    recorded = read_tasks(golden("tf1_finetune/multitask"))
     tasks = [WeightedTask(head.task, head) for head in recorded.model.head_configs]
     batch = _batch(recorded, recorded.tensors["in/task_id"].astype(np.int32))
     loss, _ = make_loss_function(recorded.model, tasks, answerable_weight=0.5)(batch, batch, None, tf.constant(0))

@@ -26,14 +26,14 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def recorded(golden):
-    return json.loads((golden / "glue/tagging.json").read_text())["features"]
+    return json.loads(golden("glue/tagging.json").read_text())["features"]
 
 
 @pytest.fixture
 def chunks(golden):
     splits = ("train", "dev", "test")
     return {
-        split: read_tagged(golden / f"glue/data/chunk/{split}.txt", reading="original").sentences for split in splits
+        split: read_tagged(golden(f"glue/data/chunk/{split}.txt"), reading="original").sentences for split in splits
     }
 
 

@@ -76,7 +76,7 @@ def test_an_encoder_without_a_head_is_taken(data_dir, tmp_path):
 
 @pytest.mark.parametrize("form", ["folder", "prefix", "zip"])
 def test_a_checkpoint_of_the_original_is_taken_with_the_vocabulary_beside_it(golden, data_dir, tmp_path, form):
-    source = golden / "tf1" / "small"
+    source = golden("tf1/small")
     heads = json.loads((source / "meta.json").read_text())["bert_config"]["num_attention_heads"]
     for file in source.glob("model.ckpt*"):
         shutil.copy(file, tmp_path)

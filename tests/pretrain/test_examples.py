@@ -70,7 +70,7 @@ def _rows(examples):
 
 
 def test_recorded_runs_of_the_original_are_reproduced(golden, shared_data):
-    recorded = json.loads((golden / "pretrain_data" / "example_builder.json").read_text(encoding="utf-8"))
+    recorded = json.loads(golden("pretrain_data/example_builder.json").read_text(encoding="utf-8"))
     tokenizer = load_tokenizer(shared_data / "vocab" / "vocab.txt")
     assert len(recorded["runs"]) == 24
     for run in recorded["runs"]:
@@ -95,7 +95,7 @@ def test_recorded_runs_of_the_original_are_reproduced(golden, shared_data):
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_draws_come_in_the_original_order_from_pythons_generator(golden, shared_data, seed):
-    recorded = json.loads((golden / "pretrain_data" / "example_builder.json").read_text(encoding="utf-8"))
+    recorded = json.loads(golden("pretrain_data/example_builder.json").read_text(encoding="utf-8"))
     tokenizer = load_tokenizer(shared_data / "vocab" / "vocab.txt")
     run = next(
         run

@@ -45,7 +45,7 @@ def _load_model(folder, meta, **options):
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "compiled"])
 def trained(golden, request):
     """Our run of the recorded steps, with the plain parts or with those for a CPU: model, optimizer, what it logged."""
-    folder = golden / "tf1" / "train_steps"
+    folder = golden("tf1/train_steps")
     recorded, meta = dict(np.load(folder / "steps.npz")), json.loads((folder / "meta.json").read_text())
     is_compiled = request.param
     model = _load_model(folder, meta, compile_kernels=is_compiled, skips_padding=is_compiled)
@@ -103,8 +103,8 @@ def test_gradient_norms_and_learning_rates_are_the_originals(trained):
 
 def test_parameters_after_all_steps_are_the_originals(trained, golden):
     model = trained[0]
-    after = tf.train.load_checkpoint(str(golden / "tf1" / "train_steps" / "after6.ckpt"))
-    before = tf.train.load_checkpoint(str(golden / "tf1" / "train_steps" / "init.ckpt"))
+    after = tf.train.load_checkpoint(str(golden("tf1/train_steps/after6.ckpt")))
+    before = tf.train.load_checkpoint(str(golden("tf1/train_steps/init.ckpt")))
     names = tf1_names(model)
     assert set(names.values()) == {name for name in after.get_variable_to_shape_map() if name in _weights(after)}
     for variable in model.trainable_variables:
@@ -118,7 +118,7 @@ def test_parameters_after_all_steps_are_the_originals(trained, golden):
 
 def test_adam_moments_after_all_steps_are_the_originals(trained, golden):
     model, optimizer, _, _ = trained
-    after = tf.train.load_checkpoint(str(golden / "tf1" / "train_steps" / "after6.ckpt"))
+    after = tf.train.load_checkpoint(str(golden("tf1/train_steps/after6.ckpt")))
     for path, name in tf1_names(model).items():
         for moments, suffix in ((optimizer.first_moments, "adam_m"), (optimizer.second_moments, "adam_v")):
             expected = after.get_tensor(f"{name}/{suffix}")

@@ -26,9 +26,9 @@ KEPT = {
 
 @pytest.fixture(scope="module")
 def recorded(golden):
-    tensors = dict(np.load(golden / "tf1" / "metrics.npz"))
+    tensors = dict(np.load(golden("tf1/metrics.npz")))
     batches = [{key.split("/")[1]: tensors[key] for key in tensors if key.startswith(f"batch{n}/")} for n in (0, 1)]
-    return batches, json.loads((golden / "tf1" / "metrics.json").read_text())["after_each_batch"]
+    return batches, json.loads(golden("tf1/metrics.json").read_text())["after_each_batch"]
 
 
 def _recorded_sums(tensors):

@@ -94,9 +94,9 @@ def test_written_examples_are_parsed_back_in_batches(tmp_path):
 
 def test_records_of_the_original_are_parsed(golden):
     name = "pretrain_data.tfrecord-0-of-3"
-    writer = json.loads((golden / "pretrain_data" / "example_writer.json").read_text(encoding="utf-8"))
+    writer = json.loads(golden("pretrain_data/example_writer.json").read_text(encoding="utf-8"))
     expected = writer["jobs"]["1"]["records"][name]
-    records = list(tf.data.TFRecordDataset(str(golden / "pretrain_data" / name)).as_numpy_iterator())
+    records = list(tf.data.TFRecordDataset(str(golden(f"pretrain_data/{name}"))).as_numpy_iterator())
     if len(records) != len(expected):
         expected = writer["jobs"]["2"]["records"][name]
     parsed = parse_records(tf.constant(records), 64)
@@ -109,7 +109,7 @@ def test_records_of_the_original_are_parsed(golden):
 
 
 def test_records_of_the_original_are_those_serialised_here_but_for_the_order_of_features(golden):
-    path = golden / "pretrain_data" / "pretrain_data.tfrecord-0-of-3"
+    path = golden("pretrain_data/pretrain_data.tfrecord-0-of-3")
     for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
         parsed = parse_records(tf.constant([record]), 64)
         mask, segments = parsed.input_mask.numpy(), parsed.segment_ids.numpy()

@@ -55,23 +55,23 @@ def test_other_sizes_are_refused_with_the_hparams_that_fit(tmp_path, part):
 
 
 def test_sizes_that_no_hparams_give_are_refused(golden, tmp_path):
-    shutil.copytree(golden / "hf/proj", tmp_path / "pair")
+    shutil.copytree(golden("hf/tiny"), tmp_path / "pair")
     with pytest.raises(InitialWeightsError, match="no hparams give such a network; name the folder of the other one"):
-        started(tmp_path / "pair", vocab_size=1000, init_vocabulary="same")
+        started(tmp_path / "pair", vocab_size=61, init_vocabulary="same")
 
 
 @pytest.mark.parametrize("form", ["shards", "folder"])
 def test_hugging_faces_folders_are_taken_bit_for_bit(golden, form, tmp_path):
-    source = golden / "hf/proj/discriminator"
+    source = golden("hf/tiny/discriminator")
     folder = tmp_path / "source"
     if form == "shards":
         split_model(source, folder)
     else:
         shutil.copytree(source, folder)
-    sizes = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
+    sizes = {"hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 20}
     model = started(
-        folder, vocab_size=1000, embedding_size=32, init_vocabulary="same",
-        model_hparam_overrides={**sizes, "max_position_embeddings": 64},
+        folder, vocab_size=61, embedding_size=10, init_vocabulary="same",
+        model_hparam_overrides={**sizes, "max_position_embeddings": 40},
     )  # fmt: skip
     (half,) = read_source(folder, {"discriminator": None, "generator": None}).halves
     assert_taken(model.discriminator, build(half))
@@ -79,7 +79,7 @@ def test_hugging_faces_folders_are_taken_bit_for_bit(golden, form, tmp_path):
 
 @pytest.mark.parametrize("variant", ["small", "small_pp", "tied", "untied_embeddings", "electric", "zip"])
 def test_checkpoints_of_the_original_are_taken_bit_for_bit(golden, variant, tmp_path):
-    folder = golden / "tf1" / variant.replace("zip", "small")
+    folder = golden(f"tf1/{variant.replace('zip', 'small')}", holding="model.ckpt.index")
     meta = json.loads((folder / "meta.json").read_text())
     files = [folder / "checkpoint", *folder.glob("model.ckpt*")]
     path = tmp_path / f"electra.{variant}"

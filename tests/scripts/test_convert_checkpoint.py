@@ -20,12 +20,17 @@ from tests.converted import convert, split_model
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c"]
+HUGGING_FACE_MODELS = [
+    f"{recording}{model}"
+    for recording, models in (("", ("proj/discriminator", "proj/generator")), ("tiny/", ("discriminator", "generator")))
+    for model in (*models, "seqcls", "seqreg", "qa", "tokcls")
+]
 VARIANTS = ("small", "small_pp", "tied", "untied_embeddings", "uniform", "mlm", "electric")
 DISCRIMINATOR, GENERATOR = "discriminator", "generator"
 
 
 def heads_of(golden, variant) -> list[str]:
-    heads = json.loads((golden / "tf1" / variant / "meta.json").read_text())["bert_config"]["num_attention_heads"]
+    heads = json.loads(golden(f"tf1/{variant}/meta.json").read_text())["bert_config"]["num_attention_heads"]
     return ["--num-attention-heads", str(heads)]
 
 
@@ -43,13 +48,13 @@ def assert_equal(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_recorded_checkpoint_comes_back_bit_for_bit(golden, variant, tmp_path, capsys):
-    convert(golden / "tf1" / variant, tmp_path / "published", *heads_of(golden, variant))
+    convert(golden(f"tf1/{variant}", holding="model.ckpt.index"), tmp_path / "published", *heads_of(golden, variant))
     printed, num_halves = capsys.readouterr().out, 1 if variant in ("uniform", "mlm") else 2
     assert printed.count("logits differ from the source's by at most 0\n") == num_halves
     assert "left out" not in printed
     convert(tmp_path / "published", tmp_path / "tf1", "--to", "tf1")
     assert capsys.readouterr().out.count("by at most 0\n") == num_halves
-    assert_equal(variables(tmp_path / "tf1/model.ckpt"), variables(golden / "tf1" / variant / "model.ckpt"))
+    assert_equal(variables(tmp_path / "tf1/model.ckpt"), variables(golden(f"tf1/{variant}/model.ckpt")))
     convert(tmp_path / "tf1", tmp_path / "again")  # heads by the config.json beside it
     for file in (tmp_path / "published").rglob("*.*"):
         again = tmp_path / "again" / file.relative_to(tmp_path / "published")
@@ -66,7 +71,7 @@ def test_recorded_checkpoint_comes_back_bit_for_bit(golden, variant, tmp_path, c
     ],
 )
 def test_each_half_that_a_checkpoint_holds_is_published(golden, variant, kinds, tmp_path):
-    convert(golden / "tf1" / variant, tmp_path / "out", *heads_of(golden, variant))
+    convert(golden(f"tf1/{variant}", holding="model.ckpt.index"), tmp_path / "out", *heads_of(golden, variant))
     for part, kind in kinds.items():
         assert isinstance(load_pretrained(tmp_path / "out" / part), kind)
     assert {file.parent for file in (tmp_path / "out").rglob("config.json")} == {
@@ -75,8 +80,8 @@ def test_each_half_that_a_checkpoint_holds_is_published(golden, variant, kinds, 
 
 
 def test_published_halves_give_the_originals_recorded_logits(golden, tmp_path):
-    convert(golden / "tf1/small", tmp_path / "out", *heads_of(golden, "small"))
-    recorded = np.load(golden / "tf1/small/io.npz")
+    convert(golden("tf1/small"), tmp_path / "out", *heads_of(golden, "small"))
+    recorded = np.load(golden("tf1/small/io.npz"))
     rest = {"input_mask": recorded["in/input_mask"], "segment_ids": recorded["in/segment_ids"]}
     discriminator = load_pretrained(tmp_path / "out/discriminator")
     logits = discriminator(input_ids=recorded["fake/updated_input_ids"], **rest)
@@ -87,14 +92,14 @@ def test_published_halves_give_the_originals_recorded_logits(golden, tmp_path):
 
 
 def test_optimizer_is_left_out_and_said_to_be(golden, tmp_path, capsys):
-    convert(golden / "tf1/train_steps/after6.ckpt", tmp_path / "out")
-    names = variables(golden / "tf1/train_steps/after6.ckpt")
+    convert(golden("tf1/train_steps/after6.ckpt"), tmp_path / "out")
+    names = variables(golden("tf1/train_steps/after6.ckpt"))
     slots = [name for name in names if name.endswith(("/adam_m", "/adam_v"))]
     assert f"(optimizer, step, copies): {len(slots) + 1}," in capsys.readouterr().out
 
 
 def test_unknown_variables_are_listed_and_missing_ones_refused(golden, tmp_path, capsys):
-    whole = variables(golden / "tf1/small_pp/model.ckpt")
+    whole = variables(golden("tf1/small_pp/model.ckpt"))
     write_checkpoint(tmp_path / "more/m.ckpt", {**whole, "electra/pooler/\x1b[1m": np.ones(3, np.float32)})
     convert(tmp_path / "more", tmp_path / "out", "--num-attention-heads", "2")
     assert "left out, unknown: electra/pooler/\ufffd[1m\n" in capsys.readouterr().out
@@ -114,33 +119,31 @@ def write_checkpoint(prefix, tensors) -> None:
     tf.raw_ops.SaveV2(prefix=str(prefix), tensor_names=names, shape_and_slices=[""] * len(names), tensors=values)
 
 
-@pytest.mark.parametrize("model", ["proj/discriminator", "proj/generator", "seqcls", "seqreg", "qa", "tokcls"])
+@pytest.mark.parametrize("model", HUGGING_FACE_MODELS)
 def test_hugging_face_model_comes_back_bit_for_bit(golden, model, tmp_path, capsys):
-    source = golden / "hf" / model
+    source = golden(f"hf/{model}")
     convert(source, tmp_path / "tf1", "--to", "tf1")
     assert "logits differ from the source's by at most 0\n" in capsys.readouterr().out
     convert(source, tmp_path / "published")
     assert "logits differ from the source's by at most 0\n" in capsys.readouterr().out
     assert_equal(load_file(tmp_path / "published/model.safetensors"), load_file(source / "model.safetensors"))
-    if model.startswith("proj"):
+    if model.endswith(("discriminator", "generator")):
         convert(tmp_path / "tf1", tmp_path / "back")
         assert_equal(load_file(tmp_path / "back/model.safetensors"), load_file(source / "model.safetensors"))
 
 
 def test_two_hugging_face_models_go_into_one_checkpoint_and_come_back(golden, tmp_path):
-    convert(golden / "hf/proj", tmp_path / "tf1", "--to", "tf1")
+    convert(golden("hf/tiny"), tmp_path / "tf1", "--to", "tf1")
     assert tf.train.latest_checkpoint(tmp_path / "tf1") == str(tmp_path / "tf1/model.ckpt")
     assert "generator/embeddings/word_embeddings" in variables(tmp_path / "tf1/model.ckpt")  # they differ
     convert(tmp_path / "tf1", tmp_path / "back")
     for part in (DISCRIMINATOR, GENERATOR):
-        ours, theirs = (
-            load_file(path / part / "model.safetensors") for path in (tmp_path / "back", golden / "hf/proj")
-        )
+        ours, theirs = (load_file(path / part / "model.safetensors") for path in (tmp_path / "back", golden("hf/tiny")))
         assert_equal(ours, theirs)
 
 
 def test_model_in_several_files_is_read(golden, tmp_path):
-    source = golden / "hf/proj/generator"
+    source = golden("hf/tiny/generator")
     split_model(source, tmp_path / "shards")
     convert(tmp_path / "shards", tmp_path / "out")
     assert_equal(load_file(tmp_path / "out/model.safetensors"), load_file(source / "model.safetensors"))
@@ -156,7 +159,7 @@ def zipped(folder, path, *, inside="electra_small") -> pathlib.Path:
 
 def test_zip_as_released_is_unpacked_beside_the_target_and_removed(golden, tmp_path):
     folder = tmp_path / "release"
-    shutil.copytree(golden / "tf1/small", folder)
+    shutil.copytree(golden("tf1/small"), folder)
     (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
     zipped(folder, tmp_path / "electra_small.zip")
     (tmp_path / "there").mkdir()
@@ -169,21 +172,22 @@ def test_zip_as_released_is_unpacked_beside_the_target_and_removed(golden, tmp_p
 def test_vocabulary_that_is_named_is_published(golden, tmp_path):
     vocabulary = tmp_path / "words.txt"
     vocabulary.write_text("\n".join(WORDS) + "\n")
-    convert(golden / "tf1/uniform", tmp_path / "out", "--num-attention-heads", "2", "--vocab-file", vocabulary)
-    assert load_pretrained(tmp_path / "out").tokenizer.encode(["A bc"]) == [[5, 6, 7]]
+    convert(golden("tf1/small"), tmp_path / "out", "--num-attention-heads", "4", "--vocab-file", vocabulary)
+    for part in (DISCRIMINATOR, GENERATOR):
+        assert load_pretrained(tmp_path / "out" / part).tokenizer.encode(["A bc"]) == [[5, 6, 7]]
     vocabulary.write_text("\n".join([*WORDS, *(f"w{number}" for number in range(300))]))
     with pytest.raises(UserError, match="at most the model's 300 tokens"):
-        convert(golden / "tf1/uniform", tmp_path / "out2", "--vocab-file", vocabulary)
+        convert(golden("tf1/small"), tmp_path / "out2", "--vocab-file", vocabulary)
 
 
 def test_fewer_tokens_than_the_table_has_rows_are_told(golden, tmp_path, capsys):
     vocabulary = tmp_path / "words.txt"
     vocabulary.write_text("\n".join(WORDS) + "\n")
-    convert(golden / "tf1/uniform", tmp_path / "out", "--num-attention-heads", "2", "--vocab-file", vocabulary)
+    convert(golden("tf1/small"), tmp_path / "out", "--num-attention-heads", "4", "--vocab-file", vocabulary)
     told = "the tokenizer has 8 tokens, the table 300 rows; those from 8 on are of no token"
     assert told in capsys.readouterr().out
     vocabulary.write_text("\n".join([*WORDS, *(f"w{number}" for number in range(292))]))
-    convert(golden / "tf1/uniform", tmp_path / "out2", "--num-attention-heads", "2", "--vocab-file", vocabulary)
+    convert(golden("tf1/small"), tmp_path / "out2", "--num-attention-heads", "4", "--vocab-file", vocabulary)
     assert "the tokenizer has" not in capsys.readouterr().out
 
 
@@ -198,9 +202,9 @@ def test_a_folder_without_settings_follows_the_flag_for_case(tmp_path, flags, id
 
 
 def test_sizes_are_read_from_the_weights_without_a_config(golden, tmp_path):
-    expected, model = load_pretrained(golden / "hf/proj/generator").config, tmp_path / "model"
+    expected, model = load_pretrained(golden("hf/tiny/generator")).config, tmp_path / "model"
     model.mkdir()
-    shutil.copy(golden / "hf/proj/generator/model.safetensors", model)
+    shutil.copy(golden("hf/tiny/generator/model.safetensors"), model)
     convert(model, tmp_path / "out", "--num-attention-heads", "2")
     assert load_pretrained(tmp_path / "out").config == expected
 
@@ -222,19 +226,20 @@ def test_models_of_ours_keep_span_heads_and_compositional_words(kind, tmp_path):
 
 
 def test_numbers_of_heads_can_be_said(golden, tmp_path):
-    convert(golden / "tf1/small_pp", tmp_path / "a", "--num-attention-heads", 2, "--generator-num-attention-heads", 4)
+    flags = ("--num-attention-heads", 2, "--generator-num-attention-heads", 4)
+    convert(golden("tf1/small_pp", holding="model.ckpt.index"), tmp_path / "a", *flags)
     assert load_pretrained(tmp_path / "a/discriminator").config.num_attention_heads == 2
     assert load_pretrained(tmp_path / "a/generator").config.num_attention_heads == 4
-    convert(golden / "tf1/tied", tmp_path / "b", "--num-attention-heads", 2)
+    convert(golden("tf1/tied", holding="model.ckpt.index"), tmp_path / "b", "--num-attention-heads", 2)
     assert load_pretrained(tmp_path / "b/generator").config.num_attention_heads == 2  # the same network
     with pytest.raises(UserError, match="hidden_size must be a multiple of num_attention_heads"):
-        convert(golden / "tf1/tied", tmp_path / "c", "--num-attention-heads", 3)
+        convert(golden("tf1/tied", holding="model.ckpt.index"), tmp_path / "c", "--num-attention-heads", 3)
 
 
 def test_half_precision_is_read_as_the_numbers_it_holds(golden, tmp_path):
     (tmp_path / "half").mkdir()
-    shutil.copy(golden / "hf/proj/generator/config.json", tmp_path / "half")
-    tensors = load_file(golden / "hf/proj/generator/model.safetensors")
+    shutil.copy(golden("hf/tiny/generator/config.json"), tmp_path / "half")
+    tensors = load_file(golden("hf/tiny/generator/model.safetensors"))
     halves = {name: value.astype(tf.bfloat16.as_numpy_dtype) for name, value in tensors.items()}
     save_file(halves, tmp_path / "half/model.safetensors")
     convert(tmp_path / "half", tmp_path / "out")

@@ -28,7 +28,7 @@ from tests.converted import convert, split_model
     [("../model.safetensors", "must name safetensors files beside it"), ("nothing.safetensors", "nothing.safetensors")],
 )
 def test_index_that_points_elsewhere_is_refused(golden, file, message, tmp_path):
-    split_model(golden / "hf/proj/generator", tmp_path / "shards")
+    split_model(golden("hf/tiny/generator"), tmp_path / "shards")
     index = tmp_path / "shards/model.safetensors.index.json"
     files = json.loads(index.read_text())["weight_map"]
     index.write_text(json.dumps({"weight_map": {**files, next(iter(files)): file}}))
@@ -95,7 +95,7 @@ def test_zip_with_nothing_that_is_read_is_named_and_not_its_temporary_folder(tmp
 @pytest.fixture
 def model(golden, tmp_path) -> pathlib.Path:
     """A copy of a small Hugging Face model."""
-    shutil.copytree(golden / "hf/proj/generator", tmp_path / "model")
+    shutil.copytree(golden("hf/tiny/generator"), tmp_path / "model")
     return tmp_path / "model"
 
 
@@ -116,7 +116,7 @@ def test_safetensors_that_claims_more_than_it_has_is_refused(model, tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("num_hidden_layers", 10**9), ("hidden_size", 64), ("vocab_size", "1000"), ("max_position_embeddings", 10**12)],
+    [("num_hidden_layers", 10**9), ("hidden_size", 20), ("vocab_size", "61"), ("max_position_embeddings", 10**12)],
 )
 def test_config_that_differs_from_the_weights_is_refused(model, field, value, tmp_path):
     settings = json.loads((model / "config.json").read_text())
@@ -127,16 +127,16 @@ def test_config_that_differs_from_the_weights_is_refused(model, field, value, tm
 
 def test_weights_that_do_not_fit_together_are_refused(model, tmp_path):
     tensors = load_file(model / "model.safetensors")
-    tensors["electra.encoder.layer.2.output.dense.bias"] = np.zeros(33, np.float32)
+    tensors["electra.encoder.layer.1.output.dense.bias"] = np.zeros(11, np.float32)
     save_file(tensors, model / "model.safetensors")
-    with pytest.raises(UserError, match=r"layer.2.output.dense.bias has the shape \[33\], not \[32\]"):
+    with pytest.raises(UserError, match=r"layer.1.output.dense.bias has the shape \[11\], not \[10\]"):
         convert(model, tmp_path / "out")
 
 
 def test_copies_are_known_and_an_output_table_of_its_own_is_refused(model, tmp_path, capsys):
     tensors = load_file(model / "model.safetensors")
     words = tensors["electra.embeddings.word_embeddings.weight"]
-    copies = {"generator_lm_head.weight": words, "electra.embeddings.position_ids": np.arange(64)[None]}
+    copies = {"generator_lm_head.weight": words, "electra.embeddings.position_ids": np.arange(40)[None]}
     save_file({**tensors, **copies, "more": words[0].copy()}, model / "model.safetensors")
     convert(model, tmp_path / "out")
     printed = capsys.readouterr().out
@@ -213,7 +213,7 @@ def test_pickle_is_read_by_torch_alone(model, torch, tmp_path):
         (pickle.UnpicklingError("Weights only load failed"), "torch does not load it: Weights only load failed"),
         ([], "must hold tensors by name"),
         ({**torch.state, "more": 3}, "holds what is no tensor: more"),
-        ({**torch.state, "generator_lm_head.bias": FakeTensor(np.ones(1000, np.int8))}, "must be of floating point"),
+        ({**torch.state, "generator_lm_head.bias": FakeTensor(np.ones(61, np.int8))}, "must be of floating point"),
     ):
         torch.state = state
         with pytest.raises(UserError, match=message):
@@ -222,7 +222,7 @@ def test_pickle_is_read_by_torch_alone(model, torch, tmp_path):
 
 def test_quantized_weights_are_refused(model, tmp_path):
     tensors = load_file(model / "model.safetensors")
-    quantized = {"generator_lm_head.bias": np.ones(1000, np.int8)}
+    quantized = {"generator_lm_head.bias": np.ones(61, np.int8)}
     save_file({**tensors, **quantized}, model / "model.safetensors")
     with pytest.raises(UserError, match=r"generator_lm_head\.bias: must be of floating point\. Received: int8"):
         convert(model, tmp_path / "out")
@@ -238,13 +238,13 @@ def test_config_that_tells_of_another_span_head_than_there_is_is_refused(model, 
 
 
 def test_checkpoint_of_fine_tuning_is_no_pretrained_model(golden, tmp_path):
-    (checkpoint,) = (golden / "tf1_finetune/multitask").glob("*.index")
+    (checkpoint,) = golden("tf1_finetune/multitask").glob("*.index")
     with pytest.raises(UserError, match="holds no discriminator and no generator of ELECTRA, but heads for tasks"):
         convert(checkpoint, tmp_path / "out")
 
 
 def test_checkpoint_whose_data_is_cut_off_is_refused(golden, tmp_path):
-    shutil.copytree(golden / "tf1/uniform", tmp_path / "cut")
+    shutil.copytree(golden("tf1/small"), tmp_path / "cut")
     data = tmp_path / "cut/model.ckpt.data-00000-of-00001"
     data.write_bytes(data.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"claims [0-9,]+ bytes, its data files have 1,000"):
@@ -258,9 +258,9 @@ def test_what_is_no_model_is_named(golden, tmp_path):
     with pytest.raises(UserError, match="SOURCE: no such file"):
         convert(tmp_path / "nowhere/model.ckpt", tmp_path / "out")
     with pytest.raises(UserError, match="TARGET must be a new or an empty folder"):
-        convert(golden / "hf/proj", golden / "hf")
+        convert(golden("hf/tiny"), golden("hf"))
     with pytest.raises(UserError, match="several checkpoints, after6"):
-        convert(golden / "tf1/train_steps", tmp_path / "out")
+        convert(golden("tf1/train_steps"), tmp_path / "out")
 
 
 def test_mistake_is_one_line(model, tmp_path):

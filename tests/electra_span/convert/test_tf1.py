@@ -93,7 +93,7 @@ def test_what_is_wrong_with_a_heads_variable_is_named(value, message, tmp_path):
 
 
 def test_all_weights_of_the_originals_discriminator_are_used(golden):
-    folder = golden / "tf1" / "small"
+    folder = golden("tf1/small")
     meta = json.loads((folder / "meta.json").read_text())
     size = meta["config"]["embedding_size"]
     config = from_hparams(EncoderConfig, {**meta["bert_config"], "embedding_size": size})

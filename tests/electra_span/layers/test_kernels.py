@@ -12,7 +12,7 @@ RATE = 0.25
 
 @pytest.fixture(scope="module")
 def helpers(golden):
-    return dict(np.load(golden / "tf1" / "helpers.npz"))
+    return dict(np.load(golden("tf1/helpers.npz")))
 
 
 def _normal(*shape, seed=0):

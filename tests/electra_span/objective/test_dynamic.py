@@ -232,7 +232,7 @@ def test_deviation_a_row_without_candidates_gets_weight_0_where_the_original_ove
 
 def read_recorded(golden, mask_prob: float) -> tuple[dict[str, np.ndarray], PretrainingExamples, MaskingConfig]:
     """Returns what the original chose for rows of 1 to 64 tokens, those rows, and its config."""
-    helpers = np.load(golden / "tf1" / "helpers.npz")
+    helpers = np.load(golden("tf1/helpers.npz"))
     prefix = f"mask_{mask_prob}/"
     recorded = {name.removeprefix(prefix): helpers[name] for name in helpers if name.startswith(prefix)}
     input_ids, input_mask = tf.constant(helpers["mask/input_ids"]), tf.constant(helpers["mask/input_mask"])

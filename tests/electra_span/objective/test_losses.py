@@ -25,11 +25,9 @@ def _random_predictions(batch, seed=0):
     return Predictions(mlm_logits, Detection(disc_logits, corrupt_batch(batch, mlm_logits)))
 
 
-@pytest.mark.parametrize("name", ["proj", "noproj"])
+@pytest.mark.parametrize("name", ["proj", "noproj", "tiny"])
 def test_losses_of_published_models_are_those_of_transformers(golden, name):
-    folder = golden / "hf" / name
-    if not folder.is_dir():
-        pytest.skip(f"the recorded models {name!r} are not here")
+    folder = golden(f"hf/{name}")
     recorded = dict(np.load(folder / "io.npz"))
     inputs = [recorded[key] for key in ("input_ids", "attention_mask", "token_type_ids")]
     discriminator, generator = (load_pretrained(folder / kind) for kind in ("discriminator", "generator"))

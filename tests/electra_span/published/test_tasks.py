@@ -71,9 +71,12 @@ def _assert_equal_variables(first, second):
         np.testing.assert_array_equal(before.numpy(), after.numpy(), err_msg=before.path)
 
 
+@pytest.mark.parametrize("recording", ["hf", "hf/tiny"])
 @pytest.mark.parametrize("name", RECORDED)
-def test_logits_of_transformers_models_are_those_recorded_and_tensors_stay_as_they_are(golden, name, tmp_path):
-    folder, head = golden / "hf" / name, RECORDED[name]
+def test_logits_of_transformers_models_are_those_recorded_and_tensors_stay_as_they_are(
+    golden, name, recording, tmp_path
+):
+    folder, head = golden(f"{recording}/{name}"), RECORDED[name]
     model, tensors = load_pretrained(folder), dict(np.load(folder / "io.npz"))
     assert model.head_configs == (head,)
     inputs = {

@@ -173,7 +173,7 @@ def test_golden_strings_have_the_same_ids_but_for_a_final_sigma(tmp_path, golden
     tokenizer = load_tokenizer(shared_data / "vocab" / "vocab.txt", *case)
     tokenizer.save(tmp_path)
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
-    rows = (golden / "tokenization" / "strings.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = golden("tokenization/strings.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(row)["text"].encode("utf-8", "ignore").decode() for row in rows]
     texts = [text for text in texts if not any(token in text for token in tokenizer.special_tokens)]
     pairs = zip(texts, tokenizer.encode(texts), theirs(texts, add_special_tokens=False)["input_ids"], strict=True)
@@ -194,7 +194,7 @@ def test_golden_strings_have_the_same_ids_under_rules_of_another_kind(tmp_path, 
     backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     folder = wordpiece_folders.write(tmp_path / "theirs", backend, SETTINGS["general"])
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
-    rows = (golden / "tokenization" / "strings.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = golden("tokenization/strings.jsonl").read_text(encoding="utf-8").splitlines()
     texts = [json.loads(row)["text"].encode("utf-8", "ignore").decode() for row in rows]
     assert load_tokenizer(folder).encode(texts) == theirs(texts, add_special_tokens=False)["input_ids"]
 

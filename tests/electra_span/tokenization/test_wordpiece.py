@@ -29,8 +29,14 @@ def golden_tokenizer(request, shared_data):
     return request.param, tokenizer
 
 
+@pytest.fixture(scope="module")
+def small_vocabulary(golden):
+    """The vocabulary that the ids in wordpiece/ were recorded with."""
+    return golden("wordpiece/vocab.txt")
+
+
 def _golden_rows(golden, name):
-    with (golden / "tokenization" / name).open(encoding="utf-8") as file:
+    with golden(f"tokenization/{name}").open(encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
@@ -41,6 +47,25 @@ def test_ids_are_those_of_the_original_on_every_golden_string(golden, golden_tok
     assert len(rows) > 200
     assert [row["i"] for row, ids in zip(rows, encoded, strict=True) if ids != row[name]["ids"]] == []
     assert [tokenizer.tokens(ids) for ids in encoded] == [row[name]["tokens"] for row in rows]
+
+
+@pytest.mark.parametrize("name", GOLDEN_SETTINGS)
+def test_ids_and_tokens_are_those_of_berts_own_class(golden, small_vocabulary, name):
+    tokenizer = load_tokenizer(small_vocabulary, **GOLDEN_SETTINGS[name])
+    rows = [json.loads(line) for line in golden("wordpiece/strings.jsonl").read_text().splitlines()]
+    texts = [row["text"] for row in rows]
+    encoded = tokenizer.encode(texts)
+    assert len(rows) > 100
+    assert [row["i"] for row, ids in zip(rows, encoded, strict=True) if ids != row[name]["ids"]] == []
+    assert [tokenizer.tokens(ids) for ids in encoded] == [row[name]["tokens"] for row in rows]
+    assert tokenizer.encode_with_offsets(texts).ids == encoded
+
+
+def test_invalid_bytes_are_dropped_as_by_berts_own_class(golden, small_vocabulary):
+    rows = [json.loads(line) for line in golden("wordpiece/bytes.jsonl").read_text().splitlines()]
+    texts = tf.constant([bytes.fromhex(row["bytes_hex"]) for row in rows])
+    ids = load_tokenizer(small_vocabulary).encode_ragged(texts).to_list()
+    assert ids == [row["lower_strip"]["ids"] for row in rows]
 
 
 def test_offsets_come_with_the_same_ids_on_every_golden_string(golden, golden_tokenizer):

@@ -47,8 +47,11 @@ def _schedule(args, step):
 @pytest.mark.parametrize("compile_from", [math.inf, 50, 0])
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_updates_equal_the_originals(golden, scenario, compile_from):
-    recorded = np.load(golden / "tf1" / "optimizer.npz")
-    settings = json.loads((golden / "tf1" / "optimizer.json").read_text())[scenario]
+    recorded = np.load(golden("tf1/optimizer.npz"))
+    scenarios = json.loads(golden("tf1/optimizer.json").read_text())
+    if scenario not in scenarios:
+        pytest.skip(f"needs ../shared/golden: tests/golden has no scenario {scenario!r}")
+    settings = scenarios[scenario]
     args, names = settings["args"], settings["variables"]
     decay = args.get("layerwise_lr_decay_power", 1.0)
     variables = [_Named(_our_path(name), recorded[f"{scenario}|param|{name}"][0]) for name in names]
@@ -71,7 +74,7 @@ def test_updates_equal_the_originals(golden, scenario, compile_from):
 
 
 def test_decayed_variables_are_the_originals(golden):
-    for settings in json.loads((golden / "tf1" / "optimizer.json").read_text()).values():
+    for settings in json.loads(golden("tf1/optimizer.json").read_text()).values():
         decayed = {name for name in settings["variables"] if is_decayed(_our_path(name))}
         if settings["args"]["weight_decay_rate"]:
             assert decayed == set(settings["weight_decayed"])

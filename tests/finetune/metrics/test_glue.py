@@ -27,7 +27,7 @@ from finetune.metrics.glue import (
 
 @pytest.fixture(scope="module")
 def recorded(golden):
-    return json.loads((golden / "glue/classification_metrics.json").read_text())
+    return json.loads(golden("glue/classification_metrics.json").read_text())
 
 
 def test_accuracy_and_matthews_correlation_are_the_recorded_ones(recorded):
@@ -63,7 +63,7 @@ def test_regression_scores_are_the_recorded_ones_and_0_where_the_original_has_no
 
 
 def test_loss_of_tagging_is_a_mean_over_words(golden):
-    metrics = json.loads((golden / "glue/tagging.json").read_text())["metrics"]
+    metrics = json.loads(golden("glue/tagging.json").read_text())["metrics"]
     loss = mean_loss(metrics["loss"], [len(labels) for labels in metrics["labels"]])
     assert loss == pytest.approx(metrics["sum_loss_over_words"], abs=1e-12)
     assert metrics["AccuracyScorer"]["loss"] == pytest.approx(2 * loss, abs=1e-12)

@@ -9,9 +9,9 @@ from finetune.metrics import squad
 
 @pytest.fixture(scope="module")
 def recorded(golden):
-    lines = (golden / "qa/eval_mrqa_data.jsonl").read_text().splitlines()
+    lines = golden("qa/eval_mrqa_data.jsonl").read_text().splitlines()
     gold = {qa["qid"]: qa["answers"] for line in lines[1:] for qa in json.loads(line)["qas"]}
-    return gold, json.loads((golden / "qa/eval_mrqa.json").read_text())
+    return gold, json.loads(golden("qa/eval_mrqa.json").read_text())
 
 
 def test_mrqa_gives_the_official_numbers(recorded):

@@ -22,14 +22,14 @@ def _gold(data):
 
 @pytest.fixture(scope="module")
 def v1(golden):
-    gold = _gold(json.loads((golden / "qa/eval_squad_v1_data.json").read_text()))
-    return gold, json.loads((golden / "qa/eval_squad_v1.json").read_text())
+    gold = _gold(json.loads(golden("qa/eval_squad_v1_data.json").read_text()))
+    return gold, json.loads(golden("qa/eval_squad_v1.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def v2(golden):
-    gold = _gold(json.loads((golden / "qa/eval_squad_v2_data.json").read_text()))
-    return gold, json.loads((golden / "qa/eval_squad_v2.json").read_text())
+    gold = _gold(json.loads(golden("qa/eval_squad_v2_data.json").read_text()))
+    return gold, json.loads(golden("qa/eval_squad_v2.json").read_text())
 
 
 def test_answers_are_normalised_as_officially(v2):

@@ -59,7 +59,7 @@ def test_tags_made_of_spans_stand_for_these_spans_in_either_reading(tags, readin
 
 
 def test_spans_and_tags_are_the_recorded_ones_in_the_original_reading(golden):
-    for case in json.loads((golden / "glue/tagging.json").read_text())["spans"]:
+    for case in json.loads(golden("glue/tagging.json").read_text())["spans"]:
         spans = spans_of(case["tags"], "original")
         assert [list(span) for span in spans] == case["spans"]
         assert bioes_tags(spans, len(case["tags"])) == case["bioes"]
@@ -67,7 +67,7 @@ def test_spans_and_tags_are_the_recorded_ones_in_the_original_reading(golden):
 
 
 def test_spans_of_two_kinds_are_never_one(golden):
-    recorded = json.loads((golden / "glue/tagging.json").read_text())["spans"]
+    recorded = json.loads(golden("glue/tagging.json").read_text())["spans"]
     differ = [case["tags"] for case in recorded if [list(span) for span in spans_of(case["tags"])] != case["spans"]]
     assert differ == [
         ["B-A", "I-B", "I-B"], ["O", "I-A", "E-A", "I-B", "O"], ["B-A", "E-A", "E-A"], ["S-A", "I-A", "E-A"],
@@ -77,7 +77,7 @@ def test_spans_of_two_kinds_are_never_one(golden):
 
 
 def test_scores_are_the_recorded_ones(golden):
-    recorded = json.loads((golden / "glue/tagging.json").read_text())
+    recorded = json.loads(golden("glue/tagging.json").read_text())
     names = {number: tag for tag, number in recorded["features"]["256"]["label_mapping"].items()}
     metrics = recorded["metrics"]
     gold, predicted = ([[names[tag] for tag in row] for row in metrics[key]] for key in ("labels", "predictions"))

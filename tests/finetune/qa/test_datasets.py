@@ -36,7 +36,7 @@ def test_every_data_set_reads_its_files(golden, tmp_path, name):
         answer = {"text": "two", "answer_start": 4}
         _write(tmp_path / "train.json", _qa(0, orig_answer=answer, answers=[answer]))
     else:
-        source = golden / "qa" / sources.get(name, "features_input_mrqa.jsonl")
+        source = golden(f"qa/{sources.get(name, 'features_input_mrqa.jsonl')}")
         shutil.copy(source, tmp_path / f"train{dataset.extension}")
     questions = read_split(dataset, "train", tmp_path).questions
     assert len(questions) == {"squad": 48, "squadv1": 44, "quac": 1}.get(name, 41)

@@ -66,7 +66,7 @@ class Recorded(NamedTuple):
 
 @pytest.fixture(scope="module")
 def predict(golden):
-    return json.loads((golden / "qa" / "predict.json").read_text())
+    return json.loads(golden("qa/predict.json").read_text())
 
 
 @pytest.fixture(params=SCENARIOS)
@@ -74,9 +74,9 @@ def recorded(request, golden, wordpiece, predict):
     expected = predict[request.param]
     config = expected["config"]
     file, file_format = INPUTS[expected["task"]]
-    questions = read_questions(golden / "qa" / file, file_format, for_training=False).questions
+    questions = read_questions(golden(f"qa/{file}"), file_format, for_training=False).questions
     windows = list(iter_windows(questions, wordpiece, max_seq_length=64, doc_stride=32, max_query_length=16))
-    outputs = np.load(golden / "qa" / f"predict_{request.param}.npz")
+    outputs = np.load(golden(f"qa/predict_{request.param}.npz"))
     assert [1000 * window.question_index + window.window_index for window in windows] == outputs["eid"].tolist()
     if config["joint_prediction"]:
         names = ("start_top_log_probs", "start_top_index", "end_top_log_probs", "end_top_index")
@@ -136,7 +136,7 @@ def test_covered_texts_differ_where_alignment_fails_only(recorded, wordpiece):
 
 
 def test_texts_are_aligned_as_by_the_original(golden, wordpiece):
-    cases = json.loads((golden / "qa" / "get_final_text.json").read_text())
+    cases = json.loads(golden("qa/get_final_text.json").read_text())
     tokenizers = {True: wordpiece, False: WordPieceTokenizer(wordpiece.vocabulary, do_lower_case=False)}
     for do_lower_case, tokenizer in tokenizers.items():
         own_cases = [case for case in cases if case["do_lower_case"] == do_lower_case]
@@ -147,7 +147,7 @@ def test_texts_are_aligned_as_by_the_original(golden, wordpiece):
 
 
 def test_best_positions_and_probabilities_are_the_original_s(golden):
-    helpers = json.loads((golden / "qa" / "qa_metrics_helpers.json").read_text())
+    helpers = json.loads(golden("qa/qa_metrics_helpers.json").read_text())
     for case in helpers["best_indexes"]:
         logits = np.array(case["logits"], np.float32)
         candidates = independent_candidates(logits, np.zeros(1), case["n"])

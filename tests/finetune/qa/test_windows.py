@@ -40,8 +40,8 @@ def _recorded_windows(golden, name, max_seq_length, tokenizer):
     """Returns recorded rows by question, and ours."""
     task, split = name.split("_")
     file, file_format = INPUTS[task]
-    recorded = json.loads((golden / "qa" / f"features_{name}_{max_seq_length}.json").read_text())
-    questions = read_questions(golden / "qa" / file, file_format, for_training=split == "train").questions
+    recorded = json.loads(golden(f"qa/features_{name}_{max_seq_length}.json").read_text())
+    questions = read_questions(golden(f"qa/{file}"), file_format, for_training=split == "train").questions
     windows = collections.defaultdict(list)
     for window in _windows(questions, tokenizer, max_seq_length=max_seq_length, doc_stride=32, max_query_length=16):
         windows[questions[window.question_index].id].append(window)
