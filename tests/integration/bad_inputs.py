@@ -250,16 +250,12 @@ def _vocabularies() -> Iterator[BadInput]:
         damage = _writes(f"vocabulary/{file}", content)
         path = f"{{folder}}/vocabulary/{file}"
         for module, arguments in {
-            "scripts.vocab_size": [path],
             "scripts.build_pretraining_dataset": [*_BUILD, "--vocab-file", path],
             "run_pretraining": _pretrain(vocab_file=path),
         }.items():
             yield BadInput(f"{module} vocabulary {name}", module, arguments, "vocab|merges|tokenizer|spm", damage)
-    for module, arguments in {
-        "scripts.vocab_size": ["{folder}/corpus"],
-        "scripts.build_pretraining_dataset": [*_BUILD, "--vocab-file", "{folder}/corpus"],
-    }.items():
-        yield BadInput(f"{module} vocabulary a folder without one", module, arguments, "corpus")
+    module, arguments = "scripts.build_pretraining_dataset", [*_BUILD, "--vocab-file", "{folder}/corpus"]
+    yield BadInput(f"{module} vocabulary a folder without one", module, arguments, "corpus")
 
 
 _BUILD = ["--corpus-dir", "{folder}/corpus", "--output-dir", "{folder}/built", "--max-seq-length", "16"]
@@ -678,9 +674,7 @@ def _summaries() -> Iterator[BadInput]:
                 _writes(f"run/{file}", content),
             )
     for place in ("nowhere", "corpus", "data/vocab.txt"):
-        for module in ("scripts.summarize_pretraining", "scripts.describe_model", "scripts.vocab_size"):
-            if (module, place) == ("scripts.vocab_size", "data/vocab.txt"):
-                continue
+        for module in ("scripts.summarize_pretraining", "scripts.describe_model"):
             yield BadInput(f"{module} {place}", module, [f"{{folder}}/{place}"], place)
         yield BadInput(
             f"summarize_finetuning {place}", "scripts.summarize_finetuning", [f"{{folder}}/{place}", "sst"], place
