@@ -38,6 +38,26 @@ def test_answers_are_normalised_as_officially(v2):
         assert normalize_answer(case["text"]).split() == case["tokens"]
 
 
+def test_answers_are_normalised_as_by_transformers(golden):
+    normalized = json.loads(golden("squad/scores.json").read_text())["normalized"]
+    assert {text: normalize_answer(text) for text in normalized} == normalized
+
+
+@pytest.mark.parametrize("odds_name", [None, "good", "random", "ties"])
+def test_v2_gives_the_numbers_of_transformers_at_every_threshold(golden, odds_name):
+    recorded = json.loads(golden("squad/scores.json").read_text())
+    runs = [run for run in recorded["runs"] if run["null_odds"] == odds_name]
+    assert len(runs) == (12 if odds_name else 3)
+    for run in runs:
+        null_odds = recorded["null_odds"].get(odds_name)
+        predictions = recorded["predictions"][run["predictions"]]
+        scores = squad.evaluate_v2(recorded["answers"], predictions, null_odds, run["threshold"])
+        # Without odds transformers searches for a threshold over zeros, and the official evaluator not at all.
+        expected = {name: score for name, score in run["results"].items() if odds_name or "best" not in name}
+        assert _official(scores.metrics) == pytest.approx(expected, abs=1e-9)
+        assert scores.missing == []
+
+
 def test_repeated_words_are_in_common_as_often_as_both_have_them():
     assert word_f1(["to", "be", "to", "be"], ["to", "be", "or", "not", "to", "be"]) == pytest.approx(0.8)
 
