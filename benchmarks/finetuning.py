@@ -28,11 +28,12 @@ import tensorflow as tf
 
 from benchmarks.turns import Contender, Times, settled, spread, take_turns
 from electra_span.layers.packing import skip_padding
+from electra_span.training.step import make_train_step
 from finetune.batches import BatchMaker, FinetuningBatch
 from finetune.config import FinetuningConfig
 from finetune.features import Rows
 from finetune.run import Run
-from finetune.trial import make_phased_step, make_phases
+from finetune.trial import make_stages
 
 PARTS = ("training", "start")
 _PEER = Path(__file__).with_name("peer_finetuning.py")
@@ -45,8 +46,16 @@ Step = Callable[[FinetuningBatch], Times]
 def make_step(run: Run, batches: BatchMaker) -> Step:
     """Returns the training step of a run, of a model and an optimizer of its own."""
     model = run.build_model(run.config.seed)
-    phases = make_phases(run, model, batches.num_rows)
-    train_step = make_phased_step(run, phases, batches, seed=run.config.seed, loss_scale=None)
+    stage = make_stages(run, model, batches.num_rows).stages[0]
+    train_step = make_train_step(
+        stage.updates,
+        strategy=run.strategy,
+        learning_rate=stage.learning_rate,
+        seed=run.config.seed,
+        num_accumulation_steps=run.config.gradient_accumulation_steps,
+        compile_step=run.execution.compile_step,
+        signature=batches.signature(),
+    )
 
     def step(batch: FinetuningBatch) -> Times:
         start, processor_start = time.perf_counter(), time.process_time()

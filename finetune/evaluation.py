@@ -1,6 +1,7 @@
 """What a model predicts for all rows of a task."""
 
 import pathlib
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -9,12 +10,13 @@ import tensorflow as tf
 from absl import logging
 
 from electra_span.models import ElectraTaskModel
-from electra_span.training.step import take_part
+from electra_span.training.step import take_microbatch
 from finetune.batches import BatchMaker, FinetuningBatch
 from finetune.glue import GLUE_TASKS
 from finetune.objective import make_prediction_function
 from finetune.predictions import write_glue_submission, write_question_files, write_test_predictions
 from finetune.qa.task import Answered
+from finetune.results import ResultsFile, TrialResult, result_lines
 from finetune.run import Run
 from finetune.task import Predictions, Task
 
@@ -40,7 +42,7 @@ def make_prediction_step(
 
     def replica_step(batch: FinetuningBatch) -> dict[str, tf.Tensor]:
         context = tf.distribute.get_replica_context()
-        part = take_part(batch, context.replica_id_in_sync_group, strategy.num_replicas_in_sync)
+        part = take_microbatch(batch, context.replica_id_in_sync_group, strategy.num_replicas_in_sync)
         return compiled(part)
 
     @tf.function(autograph=False, input_signature=[signature])
@@ -94,14 +96,6 @@ class Predictor:
         )
 
 
-class Scores(NamedTuple):
-    """What a model came to on all tasks, by their slugs; the fields of a `TrialResult`."""
-
-    scores: dict[str, dict[str, float]]
-    headlines: dict[str, float]
-    constant_tasks: tuple[str, ...]
-
-
 class _TaskScores(NamedTuple):
     """What a model came to on one task."""
 
@@ -110,25 +104,37 @@ class _TaskScores(NamedTuple):
     is_constant: bool
 
 
-def finish(run: Run, predictor: Predictor, *, trial: int) -> Scores:
-    """Returns the scores of a model, and writes what is to be written of its predictions.
+def evaluate_trial(run: Run, predictor: Predictor, fingerprint: str, *, number: int, seed: int) -> TrialResult:
+    """Evaluates a trained model on all tasks, and writes its predictions for the test files; returns the result.
 
     Args:
         run: its tasks and settings.
         predictor: of the model.
-        trial: the number in the names of files.
+        fingerprint: hash of everything a trial depends on but its seed; results with another one are kept aside.
+        number: number of the trial, in the names of files.
+        seed: seed of the trial.
 
     Raises:
-        DataError: for a file that is missing or cannot be used.
+        DataError: a file is missing or cannot be used.
     """
+    started = time.perf_counter()
+    if run.is_chief:
+        ResultsFile(run.model_dir, run.slug).keep_others(fingerprint)
     found = {task.slug: _evaluate(run, predictor, task) for task in run.tasks} if run.config.do_eval else {}
-    if run.config.write_test_outputs and trial <= run.config.n_writes_test:
-        _write_tests(run, predictor, trial)
-    return Scores(
-        {slug: each.scores for slug, each in found.items()},
-        {slug: each.headline for slug, each in found.items()},
-        tuple(slug for slug, each in found.items() if each.is_constant),
+    if run.config.write_test_outputs and number <= run.config.n_writes_test:
+        _write_tests(run, predictor, number)
+    result = TrialResult(
+        trial=number,
+        seed=seed,
+        scores={slug: each.scores for slug, each in found.items()},
+        headlines={slug: each.headline for slug, each in found.items()},
+        constant_tasks=tuple(slug for slug, each in found.items() if each.is_constant),
+        seconds=time.perf_counter() - started,
+        is_retry=seed != run.config.seed + number - 1,
     )
+    for line in result_lines([result], {}):
+        logging.info("trial %d: %s", number, line)
+    return result
 
 
 def _evaluate(run: Run, predictor: Predictor, task: Task) -> _TaskScores:

@@ -1,8 +1,9 @@
 """One configured fine-tuning run: its devices, tokenizer, tasks and their rows, and the models of its trials."""
 
+import contextlib
 import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 from absl import logging
@@ -10,23 +11,35 @@ from absl import logging
 from electra_span.config import EncoderConfig, HparamError
 from electra_span.convert.warm_start import take_over, targets_of
 from electra_span.encoder import ElectraEncoder
+from electra_span.files import shown
+from electra_span.folders import lock_file
 from electra_span.head_config import HeadConfig
 from electra_span.model_cost import Network, check_memory, count_parameters
 from electra_span.models import ElectraTaskModel
+from electra_span.published.card_metadata import Origin
 from electra_span.published.config import CONFIG_FILE, read_config
 from electra_span.published.save_load import load_task_model
 from electra_span.published.tensor_files import WEIGHT_SUFFIXES
 from electra_span.tokenization import Tokenizer, VocabularyError, load_tokenizer
 from electra_span.training.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
+from electra_span.training.session import check_batch_sizes
 from finetune.batches import BatchMaker
 from finetune.config import FinetuningConfig
 from finetune.features import Rows, cached_rows, digest_of_files
 from finetune.objective import WeightedTask
 from finetune.reading import DataError
 from finetune.registry import make_tasks
+from finetune.results import fingerprint_of
 from finetune.task import Task
 from finetune.task_names import MODELS_FOLDER, tasks_slug
 from finetune.warm_start import DROPOUTS, EncoderStart, is_there, read_encoder_start
+
+# Hparams that a trial does not depend on: finished trials still count when they change.
+_NOT_OF_TRIALS = (
+    "num_trials", "retry_failed_trials", "keep_all_models", "debug", "log_examples", "log_steps", "seed",
+    "save_checkpoints_steps", "iterations_per_loop", "use_tfrecords_if_existing", "write_test_outputs", "n_writes_test",
+    *Origin._fields,
+)  # fmt: skip
 
 # Compiling kernels for all shapes of a run takes some 45 seconds of a processor, and spares a sixth of what follows: it
 # pays from 225 seconds on, at the 1.1e11 operations a second that electra-small makes on one core.
@@ -48,7 +61,11 @@ class Run:
         self.model_dir = pathlib.Path(config.model_dir)
         self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
         self.is_chief = is_chief(self.strategy)
-        self._check_batch_sizes()
+        check_batch_sizes(
+            {name: getattr(config, name) for name in ("train_batch_size", "eval_batch_size", "predict_batch_size")},
+            num_replicas=self.strategy.num_replicas_in_sync,
+            num_accumulation_steps=config.gradient_accumulation_steps,
+        )
         self._start = self._read_start()
         self.tokenizer = _find_tokenizer(config) if self._start is None else self._start.tokenizer
         self.trained = None if config.do_train else self._build(None)
@@ -146,6 +163,42 @@ class Run:
         digest = digest_of_files(file for file in [*model, *of_tasks] if file.is_file())
         return f"{digest}-{self.tokenizer.fingerprint}"
 
+    def fingerprint(self) -> str:
+        """Returns a hash of everything that a trial depends on but its seed."""
+        settings = {name: value for name, value in self.config.to_dict().items() if name not in _NOT_OF_TRIALS}
+        if settings["tag_scheme"] == "bioes":  # results of versions without this hparam still count
+            del settings["tag_scheme"]
+        return fingerprint_of({"hparams": settings, "seed": self.config.seed, "sources": self.digest_of_sources()})
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs of the same tasks out of the model folder; runs of other tasks may share it.
+
+        Raises:
+            FileError: another run uses it.
+        """
+        busy = f"another fine-tuning of {self.slug} is at work in {shown(str(self.model_dir))}; wait until it has ended"
+        lock = lock_file(self.model_dir / "results" / f".{self.slug}.lock", busy)
+        with lock if self.is_chief else contextlib.nullcontext():
+            yield
+
+    def check_target(self, numbers: Iterable[int]) -> None:
+        """Raises HparamError if one of the trials would overwrite the model that it starts from."""
+        source = pathlib.Path(self.config.init_checkpoint).resolve()
+        for number in numbers:
+            if self.trial_dir(number).resolve() in (source, *source.parents):
+                raise HparamError(
+                    f"init_checkpoint is where trial {number} is written: move it, or take another --model-name. "
+                    f"Received: {self.config.init_checkpoint}"
+                )
+
+    def log_examples(self, num_logged: int = 3) -> None:
+        """Logs the tokens of the first training examples of each task."""
+        for slug, rows in self.training_rows.items():
+            for index in range(min(num_logged, len(rows))):
+                ids = rows.text.input_ids[slice(*rows.text.row_splits[index : index + 2])]
+                logging.info("%s, row %d: %s", slug, index, " ".join(self.tokenizer.tokens(ids.tolist())))
+
     def batches(self, rows: dict[str, Rows], batch_size: int) -> BatchMaker:
         """Returns what makes batches of rows."""
         return BatchMaker(rows, batch_size=batch_size, longest=self.config.max_seq_length, pad_id=self.tokenizer.pad_id)
@@ -229,21 +282,6 @@ class Run:
                 raise HparamError(
                     f"model_size, model_hparam_overrides: {key} of {self.config.init_checkpoint} is "
                     f"{getattr(found, key)}. Received: {value}"
-                )
-
-    def _check_batch_sizes(self) -> None:
-        """Raises HparamError where a batch cannot be divided among replicas and accumulation steps."""
-        replicas = self.strategy.num_replicas_in_sync
-        multiples = {
-            "train_batch_size": replicas * self.config.gradient_accumulation_steps,
-            "eval_batch_size": replicas,
-            "predict_batch_size": replicas,
-        }
-        for name, multiple in multiples.items():
-            if getattr(self.config, name) % multiple:
-                raise HparamError(
-                    f"{name} must be a multiple of {multiple}, with {replicas} devices. "
-                    f"Received: {getattr(self.config, name)}"
                 )
 
 

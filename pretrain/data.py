@@ -1,5 +1,6 @@
-"""The masking of one configured run: hparams, vocabulary and records made into a MaskingConfig."""
+"""Data of one configured run: its tokenizer, its masking, and batches of its records."""
 
+import contextlib
 import itertools
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,8 @@ from electra_span.objective.masking import MaskingConfig
 from electra_span.tokenization import Tokenizer, load_tokenizer
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.manifest import read_manifest
-from pretrain.record_files import check_files, input_files
-from pretrain.records import check_records, parse_records
+from pretrain.record_files import RecordError, check_files, input_files
+from pretrain.records import check_records, find_corruption, find_misfit, parse_records
 
 _NUM_COUNTED_EXAMPLES = 100_000
 _COUNTED_BATCH = 1000
@@ -168,6 +169,25 @@ class RunData:
         for phase, iterator in zip(self.phases, iterators, strict=True):
             num_left = phase.last_step - max(first_step, phase.first_step)
             yield from itertools.islice(iterator, max(num_left, 0))
+
+    @contextlib.contextmanager
+    def damaged_records_named(self) -> Iterator[None]:
+        """Raises RecordError with file and offset if TensorFlow meets a damaged record inside the block.
+
+        The files are searched only then: reading all records before a training would take minutes.
+        """
+        try:
+            yield
+        except tf.errors.DataLossError as error:
+            raise RecordError(find_corruption(self.files) or str(error)) from error
+        except tf.errors.InvalidArgumentError as error:
+            if "ParseExample" not in str(error):
+                raise
+            for phase in self.phases:
+                found = find_misfit([*phase.files, *phase.evaluation_files], phase.config.max_seq_length)
+                if found:
+                    raise RecordError(found) from error
+            raise
 
     def _phase_of(self, step: int) -> Phase:
         """Returns the phase that so many updates are made in; the last one after its end, too."""

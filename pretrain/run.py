@@ -1,10 +1,9 @@
-"""One configured pretraining run: its devices, data, models and steps, ready to train or evaluate."""
+"""One configured pretraining run: its devices, data, networks, updates and evaluation."""
 
+import contextlib
 import functools
-import itertools
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import keras
 import numpy as np
@@ -14,33 +13,31 @@ from absl import logging
 from configure_pretraining import PretrainingConfig
 from electra_span.command_line import read_json_file
 from electra_span.config import HparamError
+from electra_span.files import remove_unfinished, write_json, write_text
+from electra_span.folders import lock_folder
 from electra_span.model_cost import check_memory
 from electra_span.objective.corruption import Corrupt, corrupt_at_random, corrupt_batch
 from electra_span.objective.losses import LossWeights
-from electra_span.training.checkpoints import Checkpoints
 from electra_span.training.devices import Execution, has_gpu, is_chief, make_strategy, resolve_execution
-from electra_span.training.loop import WindowSums
-from electra_span.training.optimizer import AdamW, learning_rate_at
-from electra_span.training.step import (
-    LossFunction,
-    LossScale,
-    StepResult,
-    Update,
-    make_evaluation_step,
-    make_train_step,
-)
+from electra_span.training.loop import MetricAccumulator
+from electra_span.training.optimizer import learning_rate_at
+from electra_span.training.session import check_batch_sizes, make_update
+from electra_span.training.step import LossFunction, Update, make_evaluation_step
 from pretrain.data import RunData
 from pretrain.metrics import summarize
 from pretrain.model import PretrainingModel, build_model, make_loss_function
 from pretrain.warm_start import start_from_checkpoint, start_from_generator
 
+# A discriminator that learns is above this AUC after the warmup, and after this many steps at the least.
+_CHANCE_AUC, _STEPS_ABOVE_CHANCE = 0.55, 2000
+
 
 class Run:
-    """One configured run: its folder, devices, data and models.
+    """One configured run: its folder, devices, data and networks.
 
     Args:
         config: the effective configuration.
-        strategy: for the devices at hand; by default that of `make_strategy`.
+        strategy: the replicas; by default those of `make_strategy`.
 
     Raises:
         UserError: vocabulary, records and configuration do not fit, or the folder holds another run.
@@ -49,29 +46,35 @@ class Run:
     def __init__(self, config: PretrainingConfig, strategy: tf.distribute.Strategy | None = None) -> None:
         self.config = config
         self.model_dir = pathlib.Path(config.model_dir)
-        self.strategy = strategy or make_strategy()  # several hosts can only be joined by an idle TensorFlow
+        self.strategy = strategy or make_strategy()  # first: see `train`
         self.is_chief = is_chief(self.strategy)
         self.data = RunData(config)
         self._check_folder()
 
-        keras.utils.set_random_seed(config.seed)
+        keras.utils.set_random_seed(config.seed)  # the initial weights; all other random numbers are stateless
         self.execution = resolve_execution(config.precision, config.xla)
-        logging.info("%d device(s), %s", self.strategy.num_replicas_in_sync, self.execution)
-        self._check_batch_sizes()
+        num_replicas = self.strategy.num_replicas_in_sync
+        logging.info("%d device(s), %s", num_replicas, self.execution)
+        for phase in self.data.phases:
+            sizes = {name: getattr(phase.config, name) for name in ("train_batch_size", "eval_batch_size")}
+            check_batch_sizes(
+                sizes, num_replicas=num_replicas, num_accumulation_steps=config.gradient_accumulation_steps
+            )
         num_tokens = config.train_batch_size * config.max_seq_length // config.gradient_accumulation_steps
         check_memory(config.networks(), num_tokens=0 if has_gpu() else num_tokens)
         with self.strategy.scope():
             self.model = build_configured_model(config, self.execution, self.data.phases[0].masking.random_token_counts)
         loss_function = self._loss_function("both")
-        last_step = tf.constant(config.num_train_steps, tf.int64)  # all evaluations of a run are made by the same rules
-        self.evaluation_step = make_evaluation_step(
+        # Evaluations take the last step's value of each schedule, so that all evaluations of a run compare.
+        last_step = tf.constant(config.num_train_steps, tf.int64)
+        self._evaluation_step = make_evaluation_step(
             lambda batch: loss_function(batch, batch, None, last_step)[1],
             strategy=self.strategy,
             compile_step=self.execution.compile_step,
         )
 
-    def start(self) -> int:
-        """Gives the models the weights that the configuration names, where it does; returns the step to begin at.
+    def initialize_weights(self) -> int:
+        """Reads init_checkpoint and generator_checkpoint, if they are given; returns the step to begin at.
 
         Raises:
             UserError: these cannot be read, or do not fit.
@@ -85,47 +88,28 @@ class Run:
                 start_from_checkpoint(self.model, config, self.data.tokenizer)
         return config.init_step
 
-    def evaluate(self, step: int) -> dict[str, float]:
-        """Returns the numbers of `summarize` on the evaluation set, at the current weights, made by step updates."""
-        totals = WindowSums()
-        for batch in self.data.evaluation_batches(step):
-            totals.add(self.evaluation_step(batch))
-        return self.summarize(totals.take(), self.config.num_train_steps)
-
     def make_updates(self) -> dict[str, Update]:
-        """Returns what a step updates, by the name of the model that learns: "both", or one after the other."""
-        variables = {"both": self.model.trained_variables}
+        """Returns the updates of a step, by the networks they train: "both", or "generator" and "discriminator".
+
+        Two updates have a clipped gradient and moments each; a table that both networks use is changed by both.
+        """
+        trained = {"both": self.model.trained_variables}
         if self.config.decoupled_generator_update:
-            parts = {"generator": self.model.generator, "discriminator": self.model.discriminator}
-            variables = {name: part.trainable_variables for name, part in parts.items() if part is not None}
-        with self.strategy.scope():
-            return {
-                learner: Update(self._loss_function(learner), trained, self._make_optimizer(trained))
-                for learner, trained in variables.items()
-            }
-
-    def make_loss_scale(self) -> LossScale | None:
-        """Returns the loss scale where the precision is float16, which needs one."""
-        with self.strategy.scope():
-            return LossScale() if self.execution.dtype == "mixed_float16" else None
-
-    def make_train_step(
-        self, updates: Sequence[Update], loss_scale: LossScale | None
-    ) -> Callable[[Any, tf.Tensor], StepResult]:
-        """Returns the function of (batch, step) that makes all updates once."""
-        config = self.config
-        return make_train_step(
-            updates,
-            strategy=self.strategy,
-            learning_rate=self.learning_rate,
-            seed=config.seed,
-            num_accumulation_steps=config.gradient_accumulation_steps,
-            compile_step=self.execution.compile_step,
-            loss_scale=loss_scale,
-        )
+            networks = {"generator": self.model.generator, "discriminator": self.model.discriminator}
+            trained = {name: model.trainable_variables for name, model in networks.items() if model is not None}
+        return {
+            learner: make_update(
+                self._loss_function(learner),
+                variables,
+                strategy=self.strategy,
+                execution=self.execution,
+                weight_decay_rate=self.config.weight_decay_rate,
+            )
+            for learner, variables in trained.items()
+        }
 
     def learning_rate(self, step: tf.Tensor) -> tf.Tensor:
-        """Returns the learning rate after that many updates: float32 []."""
+        """Returns the learning rate after a number of updates, int64 []: float32 []."""
         config = self.config
         return learning_rate_at(
             step,
@@ -135,19 +119,31 @@ class Run:
             decay_power=config.lr_decay_power,
         )
 
-    def checkpoints(self, **state: Any) -> Checkpoints:
-        """Returns the checkpoints of the run's folder; without state, to read weights only."""
-        return Checkpoints(
-            self.model_dir / "checkpoints",
-            self.model.variables,
-            num_kept=self.config.keep_checkpoint_max,
-            is_writer=self.is_chief,
-            **state,
-        )
+    def evaluate(self, step: int) -> dict[str, float]:
+        """Returns the reported numbers on the evaluation set, with the current weights.
+
+        Args:
+            step: number of updates made; it chooses the evaluation set of its phase.
+        """
+        totals = MetricAccumulator()
+        for batch in self.data.evaluation_batches(step):
+            totals.add(self._evaluation_step(batch))
+        return summarize(totals.take(), weights=self._loss_weights_at(self.config.num_train_steps))
 
     def summarize(self, sums: dict[str, np.ndarray], step: int) -> dict[str, float]:
-        """Returns the reported numbers of some sums, the total loss with the weights in force at a step."""
-        return summarize(sums, weights=loss_weights(self.config).at(tf.constant(step, tf.int64)))
+        """Returns the reported numbers of a window of training steps; warns of a discriminator that does not learn.
+
+        Args:
+            sums: metric sums of the steps.
+            step: number of updates made at the end of the window.
+        """
+        numbers = summarize(sums, weights=self._loss_weights_at(step - 1))
+        if is_discriminator_at_chance(numbers, step, self.config):
+            logging.warning("step %d: the discriminator's AUC is near 0.5, which is chance; see the README", step)
+        return numbers
+
+    def _loss_weights_at(self, step: int) -> LossWeights:
+        return loss_weights(self.config).at(tf.constant(step, tf.int64))
 
     def _loss_function(self, learner: str) -> LossFunction:
         return make_loss_function(
@@ -158,15 +154,8 @@ class Run:
             compile_kernels=self.execution.compile_kernels,
         )
 
-    def _make_optimizer(self, variables: Sequence[keras.Variable]) -> AdamW:
-        return AdamW(
-            variables,
-            weight_decay_rate=self.config.weight_decay_rate,
-            compile_from=self.execution.compile_updates_from,
-        )
-
     def _check_folder(self) -> None:
-        """Raises HparamError where the folder holds a run of another configuration."""
+        """Raises HparamError if the folder holds a run of another configuration."""
         path = self.model_dir / "config.json"
         if not path.exists():
             return
@@ -174,26 +163,45 @@ class Run:
         try:
             different = self.config.different_settings(saved)
         except HparamError as error:
-            raise HparamError(f"{path} is of no run: {error}; take another --model-name") from error
+            raise HparamError(f"{path} is not a run configuration: {error}; take another --model-name") from error
         if different:
             raise HparamError(
                 f"{self.model_dir} holds a run with other values of {', '.join(different)}; "
                 "take another --model-name, or the values in its config.json"
             )
 
-    def _check_batch_sizes(self) -> None:
-        """Raises HparamError where a batch cannot be divided among replicas and accumulation steps."""
-        replicas = self.strategy.num_replicas_in_sync
-        multiples = {
-            "train_batch_size": replicas * self.config.gradient_accumulation_steps,
-            "eval_batch_size": replicas,
-        }
-        for phase, (name, multiple) in itertools.product(self.data.phases, multiples.items()):
-            if getattr(phase.config, name) % multiple:
-                raise HparamError(
-                    f"{name} must be a multiple of {multiple}, with {replicas} devices. "
-                    f"Received: {getattr(phase.config, name)}"
-                )
+
+@contextlib.contextmanager
+def locked_folders(config: PretrainingConfig) -> Iterator[None]:
+    """Keeps other trainings out of the folders of a run and its stages, and removes what killed ones left there.
+
+    Raises:
+        FileError: another training uses one of them.
+    """
+    with contextlib.ExitStack() as stack:
+        for folder in dict.fromkeys([config.model_dir, *(stage.model_dir for stage in config.stages())]):
+            stack.enter_context(lock_folder(folder, "training"))
+            remove_unfinished(folder)
+        yield
+
+
+def is_discriminator_at_chance(numbers: Mapping[str, float], step: int, config: PretrainingConfig) -> bool:
+    """Returns whether the discriminator's AUC is still near chance after warmup.
+
+    Args:
+        numbers: the reported numbers.
+        step: number of updates made.
+        config: of the run.
+    """
+    is_late = step > max(config.num_warmup_steps, _STEPS_ABOVE_CHANCE)
+    return is_late and numbers.get("disc_auc", 1.0) < _CHANCE_AUC
+
+
+def write_results(config: PretrainingConfig, results: Mapping[str, float]) -> None:
+    """Writes the results of an evaluation as JSON and, as the original does, as text."""
+    write_json(config.results_json, results)
+    write_text(config.results_txt, "".join(f"{name} = {value}\n" for name, value in results.items()))
+    logging.info("wrote %s", config.results_json)
 
 
 def loss_weights(config: PretrainingConfig) -> LossWeights:

@@ -1,4 +1,4 @@
-"""Saving and restoring the whole state of a training run, so that it goes on exactly where it was."""
+"""Saves and restores the whole state of a training, so that it resumes to the same bits."""
 
 import pathlib
 import re
@@ -20,20 +20,18 @@ _INDEX_FILE = re.compile(r"ckpt-(\d+)\.index")
 
 
 class CheckpointError(UserError):
-    """A checkpoint that cannot be written or read."""
+    """A checkpoint cannot be written or read."""
 
 
 class Checkpoints:
-    """The checkpoints of one run, the latest few of them, in one folder: ckpt-STEP.index and ckpt-STEP.data-*.
-
-    The folder's files alone tell which there are, so that nothing is lost with a list of them.
+    """The latest checkpoints of a training in one folder, as files ckpt-STEP.index and ckpt-STEP.data-*.
 
     Args:
-        directory: their folder.
-        variables: the model's, saved by their paths.
-        num_kept: how many are kept.
-        is_writer: False on all hosts but one, where `save` does nothing.
-        state: what else makes up the run, by name: optimizer, input iterator and the like.
+        directory: the folder.
+        variables: variables of the model, saved by their paths.
+        num_kept: number of checkpoints that are kept.
+        is_writer: whether `save` writes; of several hosts, one does.
+        state: further trackable state, by name: optimizers, input iterators and the like.
     """
 
     def __init__(
@@ -47,14 +45,15 @@ class Checkpoints:
     ) -> None:
         self._directory, self._num_kept, self._is_writer = directory, num_kept, is_writer
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        # By path, not by attribute: a checkpoint loads after attributes of the code were renamed.
         weights = {variable.path: variable.value for variable in variables}
         self._checkpoint = tf.train.Checkpoint(step=self._step, weights=weights, **state)
 
     def save(self, step: int) -> None:
-        """Writes the state after `step` updates; the older ones stay until it is whole.
+        """Writes the state after `step` steps, then deletes checkpoints beyond num_kept.
 
         Raises:
-            CheckpointError: it could not be written, for example to a full disk.
+            CheckpointError: it cannot be written, for example to a full disk; older ones are kept.
         """
         self._step.assign(step)
         if not self._is_writer:
@@ -71,13 +70,14 @@ class Checkpoints:
             ) from error
 
     def restore_latest(self) -> int | None:
-        """Restores the latest checkpoint that is whole; returns its number of updates, or None where there is none.
+        """Restores the latest whole checkpoint; returns its step, or None if there is no checkpoint.
 
         Raises:
             CheckpointError: there are checkpoints, but none can be read.
         """
         tried: set[int] = set()
-        while steps := set(self._steps()) - tried:  # a training may go on and replace them meanwhile
+        # Listed again after each failure: a training that runs meanwhile replaces its checkpoints.
+        while steps := set(self._steps()) - tried:
             step = max(steps)
             tried.add(step)
             try:
@@ -97,7 +97,7 @@ class Checkpoints:
         return None
 
     def remove_unfinished(self) -> None:
-        """Removes what a process left that was killed while it wrote a checkpoint; no other one may be writing."""
+        """Removes the files of a process that was killed while it wrote a checkpoint; no other may be writing."""
         for path in self._directory.glob("ckpt-*_temp"):
             shutil.rmtree(path)
         steps = self._steps()
@@ -111,20 +111,22 @@ class Checkpoints:
 
     def _steps(self) -> list[int]:
         """Returns the steps of all checkpoints in the folder, whole or not, in order."""
+        # The files are the only list. `tf.train.CheckpointManager` has another one, which a kill can leave wrong, and
+        # it does not pass over a damaged checkpoint.
         if not self._directory.is_dir():
             return []
         found = (_INDEX_FILE.fullmatch(path.name) for path in self._directory.iterdir())
         return sorted(int(match.group(1)) for match in found if match)
 
     def _delete_all_but(self, step: int) -> None:
-        """Deletes what is older than the latest few up to `step`, and what is later: that could not be read."""
+        """Deletes all but the last num_kept checkpoints up to `step`; later ones are damaged, or were restored."""
         steps = self._steps()
         kept = [each for each in steps if each <= step][-self._num_kept :]
         for each in set(steps) - set(kept):
             self._delete(each)
 
     def _delete(self, step: int) -> None:
-        """Deletes the files of one checkpoint, its index last."""
+        """Deletes the files of one checkpoint, its index last: files without an index are removed at the next start."""
         for path in sorted(self._directory.glob(f"ckpt-{step}.*")):
             path.unlink()
         shutil.rmtree(f"{self._prefix(step)}_temp", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which devices a run uses, and the settings that follow from them."""
+"""The devices of a run, and the settings that follow from them."""
 
 import contextlib
 import itertools
@@ -15,13 +15,13 @@ _FIRST_BFLOAT16_GPU = (8, 0)  # compute capability of Ampere
 
 
 class Execution(NamedTuple):
-    """How a model is computed.
+    """Dtype and compilation of a model.
 
     Attributes:
         dtype: Keras dtype policy.
-        compile_step: XLA compiles forward and backward pass as a whole.
-        compile_kernels: XLA compiles elementwise parts, one loop each.
-        skips_padding: only real tokens are computed on, in shapes that are not static.
+        compile_step: XLA compiles the forward and the backward pass as a whole.
+        compile_kernels: XLA compiles each elementwise kernel into one loop.
+        skips_padding: padding is removed between attentions; XLA, which needs static shapes, cannot compile that.
     """
 
     dtype: str
@@ -31,18 +31,22 @@ class Execution(NamedTuple):
 
     @property
     def compile_updates_from(self) -> float:
-        """Elements from which on a variable's update is compiled: a loop for a few is not worth its launch on a CPU."""
+        """Number of elements from which on XLA compiles a variable's update."""
+        # On a CPU, launching a compiled loop takes longer than TensorFlow's update of a small variable.
         return 0 if self.compile_step else 2**15 if self.compile_kernels else math.inf
 
 
 def make_strategy(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
-    """Returns the strategy for the devices at hand; several hosts where the environment's TF_CONFIG names them.
+    """Returns the strategy for the local devices, or for several hosts if TF_CONFIG is set in the environment.
+
+    Call it before TensorFlow runs its first operation.
 
     Args:
         devices: for example ["CPU:0", "CPU:1"]; by default all GPUs, or else all logical CPU devices.
     """
     if "TF_CONFIG" in os.environ:
         return tf.distribute.MultiWorkerMirroredStrategy()
+    # Without it, TensorFlow takes all memory of a GPU, and a second process, such as an evaluation, has none.
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     _run_operations_in_turn()
@@ -57,11 +61,9 @@ def has_gpu() -> bool:
 
 
 def _run_operations_in_turn() -> None:
-    """On a CPU alone, has TensorFlow run one operation at a time, each on all cores.
-
-    Two matrix products at once, each on all cores, took a sixth longer than one after the other. Several logical
-    devices wait for each other inside operations and need a thread each.
-    """
+    """On a CPU, makes TensorFlow run one operation at a time, each on all cores."""
+    # Two matrix products at once, each on all cores, took a sixth longer than one after the other. Several logical
+    # devices wait for each other inside operations, and need a thread each.
     cpus = tf.config.list_physical_devices("CPU")
     is_alone = not has_gpu() and len(cpus) == 1
     if is_alone and len(tf.config.get_logical_device_configuration(cpus[0]) or [cpus[0]]) == 1:
@@ -71,22 +73,20 @@ def _run_operations_in_turn() -> None:
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
-    """Returns whether this process is the one that writes files, of the processes on several hosts."""
+    """Returns whether this process, of the processes on several hosts, is the one that writes files."""
     resolver = strategy.cluster_resolver
     jobs = {} if resolver is None else resolver.cluster_spec().as_dict()
     return not jobs or (resolver.task_type, resolver.task_id) == ("chief" if "chief" in jobs else "worker", 0)
 
 
 def resolve_execution(precision: str, xla: bool | str) -> Execution:
-    """Returns how to compute on the devices at hand.
-
-    By itself, a step is compiled as a whole on a GPU, and in its elementwise parts on a CPU, where XLA's matrix
-    products are slower than TensorFlow's.
+    """Returns dtype and compilation for the local devices.
 
     Args:
-        precision: a dtype policy, or "auto": bfloat16 where the device multiplies it faster than float32.
-        xla: True, False or "auto".
+        precision: a Keras dtype policy, or "auto": mixed_bfloat16 on devices that multiply it faster, else float32.
+        xla: True, False or "auto": the whole step on a GPU, elementwise kernels on a CPU.
     """
+    # On a CPU, XLA's matrix products are slower than TensorFlow's: docs/benchmarks.md.
     on_gpu = has_gpu()
     compile_step = on_gpu if xla == "auto" else bool(xla)
     dtype = precision
@@ -97,10 +97,10 @@ def resolve_execution(precision: str, xla: bool | str) -> Execution:
 
 
 def describe_hardware(strategy: tf.distribute.Strategy) -> str:
-    """Returns what a run computes on, as "2 x NVIDIA H200" or a CPU's name with its number of logical cores.
+    """Returns the hardware in words, as "2 x NVIDIA H200" or the name of the CPU with its number of logical cores.
 
     Args:
-        strategy: the run's; of several hosts, all are taken to be alike.
+        strategy: the replicas; several hosts are assumed to be alike.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
@@ -115,13 +115,14 @@ def _gpu_has_bfloat16() -> bool:
 
 
 def _cpu_has_bfloat16() -> bool:
-    """Returns whether the processor multiplies bfloat16 matrices, as far as Linux says."""
+    """Returns whether the processor multiplies bfloat16 matrices, as Linux reports it."""
+    # Processors without these instructions emulate bfloat16, which is slower than float32.
     flags = _cpu_fields().get("flags", "").split()
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _cpu_fields() -> dict[str, str]:
-    """Returns what Linux says of the first processor, by name; nothing elsewhere."""
+    """Returns the fields of the first processor in /proc/cpuinfo, by name; empty on other systems than Linux."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             lines = itertools.takewhile(str.strip, file)

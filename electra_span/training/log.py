@@ -1,4 +1,4 @@
-"""What a run reports while it trains: a line a window, as JSON lines, TensorBoard events and progress."""
+"""Reports of a training: one line for each window of steps, as JSON lines, TensorBoard events and progress."""
 
 import contextlib
 import pathlib
@@ -14,7 +14,7 @@ from electra_span.files import JsonLines, TrainingLogError, reason_of
 
 @contextlib.contextmanager
 def _writing(path: pathlib.Path) -> Iterator[None]:
-    """Raises TrainingLogError where something inside cannot be written."""
+    """Raises TrainingLogError if the block cannot write."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
@@ -22,13 +22,13 @@ def _writing(path: pathlib.Path) -> Iterator[None]:
 
 
 class TrainingLog:
-    """The reports of one run.
+    """Reports of one training.
 
     Args:
-        model_dir: gets train_log.jsonl and, under events/, TensorBoard's files.
-        first_step: updates made before.
-        num_train_steps: updates at the end.
-        is_chief: write and show anything at all; False on all hosts but one.
+        model_dir: folder of train_log.jsonl and, under events/, the files of TensorBoard.
+        first_step: number of steps made before.
+        num_train_steps: number of steps at the end.
+        is_chief: whether this process reports; of several hosts, one does.
     """
 
     def __init__(self, model_dir: pathlib.Path, *, first_step: int, num_train_steps: int, is_chief: bool) -> None:
@@ -36,7 +36,7 @@ class TrainingLog:
         self._lines = JsonLines(model_dir / "train_log.jsonl")
         self._bar = None
         if is_chief:
-            self._lines.cut_after(first_step)
+            self._lines.cut_after(first_step)  # the steps after the restored checkpoint are made, and logged, again
             self._events_dir = model_dir / "events"
             with _writing(self._events_dir):
                 self._events = tf.summary.create_file_writer(str(self._events_dir))
@@ -44,7 +44,12 @@ class TrainingLog:
                 self._bar = tqdm(total=num_train_steps, initial=first_step, unit="step", dynamic_ncols=True)
 
     def write(self, numbers: Mapping[str, float | int], *, seconds_left: float) -> None:
-        """Reports one window of training."""
+        """Reports one window of steps.
+
+        Args:
+            numbers: reported numbers by name, with "step".
+            seconds_left: estimated time to the end of training.
+        """
         if not self._is_chief:
             return
         self._lines.append(numbers)
@@ -58,7 +63,7 @@ class TrainingLog:
             self._bar.set_postfix_str(_describe(numbers), refresh=False)
 
     def advance(self, step: int) -> None:
-        """Moves the progress bar, where there is one."""
+        """Moves the progress bar, if standard error is a terminal."""
         if self._bar is not None:
             self._bar.update(step - self._bar.n)
 
@@ -76,7 +81,7 @@ class TrainingLog:
         return f"step {numbers['step']}/{self._num_train_steps}  {_describe(numbers)}  {left} left"
 
 
-# How a number is shown in progress: its name there and its format.
+# Numbers shown as progress: label and format. A terminal has room for few of those that are logged.
 _SHOWN = {
     "total_loss": ("loss", ".3f"),
     "mlm_loss": ("mlm", ".3f"),
@@ -93,5 +98,5 @@ _SHOWN = {
 
 
 def _describe(numbers: Mapping[str, float | int]) -> str:
-    """Returns the numbers worth watching in one line."""
+    """Returns the numbers of _SHOWN in one line."""
     return "  ".join(f"{label} {numbers[name]:{form}}" for name, (label, form) in _SHOWN.items() if name in numbers)

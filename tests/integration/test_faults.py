@@ -147,7 +147,7 @@ def test_a_folder_whose_configuration_cannot_be_read_is_refused(data_dir, conten
     model_dir = data_dir / "models" / "tiny"
     model_dir.mkdir(parents=True)
     (model_dir / "config.json").write_text(content)
-    _assert_refused(data_dir, HparamError, r"models/tiny/config\.json(:| is of no run:| must be) ")
+    _assert_refused(data_dir, HparamError, r"models/tiny/config\.json(:| is not a run configuration:| must be) ")
 
 
 def test_an_evaluation_without_a_checkpoint_says_to_train_first(data_dir):

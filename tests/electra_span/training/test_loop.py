@@ -12,7 +12,7 @@ import tensorflow as tf
 from electra_span.files import JsonLines
 from electra_span.training.checkpoints import Checkpoints
 from electra_span.training.log import TrainingLog
-from electra_span.training.loop import LoopSettings, NonFiniteLossError, TrainingLoop, WindowSums
+from electra_span.training.loop import LoopSettings, MetricAccumulator, NonFiniteLossError, TrainingLoop
 from electra_span.training.step import StepResult
 
 
@@ -34,7 +34,7 @@ class Run:
         self.settings = LoopSettings(**{**defaults, **settings})
 
     def start(self, is_evaluated: bool = False) -> None:
-        window = WindowSums()
+        window = MetricAccumulator()
         iterator = iter(tf.data.Dataset.range(100).map(Batch))
         state = {"total": self.total, "window": window, "iterator": iterator}
         checkpoints = Checkpoints(self.folder / "checkpoints", [], num_kept=3, **state)
@@ -46,7 +46,7 @@ class Run:
         loop = TrainingLoop(
             self._step,
             checkpoints=checkpoints,
-            window=window,
+            accumulator=window,
             log=log,
             settings=self.settings,
             summarize=lambda sums, step: {name: np.sum(value) for name, value in sums.items()},
@@ -181,10 +181,10 @@ def test_a_window_without_any_finite_step_has_no_line(tmp_path):
 
 
 def test_window_sums_survive_in_a_checkpoint_before_the_first_step_of_the_next_process(tmp_path):
-    window = WindowSums()
+    window = MetricAccumulator()
     window.add({"b": tf.constant(0.5), "a": tf.constant([1.0, 2.0])})
     path = tf.train.Checkpoint(window=window).write(str(tmp_path / "window"))
-    resumed = WindowSums()
+    resumed = MetricAccumulator()
     tf.train.Checkpoint(window=resumed).read(path).assert_consumed()
     resumed.add({"a": tf.constant([10.0, 20.0]), "b": tf.constant(0.25)})
     sums = resumed.take()

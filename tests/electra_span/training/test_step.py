@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from electra_span.training.optimizer import AdamW
-from electra_span.training.step import LossScale, Update, make_evaluation_step, make_train_step, take_part
+from electra_span.training.step import LossScale, Update, make_evaluation_step, make_train_step, take_microbatch
 
 B, NUM_FEATURES, NUM_OUTPUTS = 12, 5, 3
 
@@ -185,7 +185,7 @@ def test_evaluation_sums_over_the_batch():
 @pytest.mark.parametrize("num_parts", [1, 3, 12])
 def test_parts_are_all_rows_in_order_with_static_shapes(num_parts):
     batch = _batch()
-    parts = [take_part(batch, tf.constant(index), num_parts) for index in range(num_parts)]
+    parts = [take_microbatch(batch, tf.constant(index), num_parts) for index in range(num_parts)]
     for name in Batch._fields:
         fields = [getattr(part, name) for part in parts]
         assert {field.shape[0] for field in fields} == {B // num_parts}
