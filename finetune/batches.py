@@ -1,7 +1,7 @@
-"""Batches of rows of similar lengths, padded no further than to the next of a few lengths.
+"""Batches of rows of similar lengths, padded to the next of a few lengths.
 
-What is read when is a function of the seed, the epoch and the lengths alone, so that training goes on at any step
-exactly as it would have without an interruption.
+The rows of a batch are a function of the seed, the epoch and the lengths alone. A resumed training therefore reads the
+same batches, without an input position in its checkpoints.
 """
 
 import math
@@ -14,7 +14,8 @@ import tensorflow as tf
 from finetune.features import Column, Ragged, Rows, padded_column
 
 PADDING_TASK = -1
-_SORTED_BATCHES = 50  # whose rows are sorted by length together
+# Deviation: rows are sorted by length within 50 batches of a random order; the original pads all to max_seq_length.
+_SORTED_BATCHES = 50
 
 
 class FinetuningBatch(NamedTuple):
@@ -22,8 +23,8 @@ class FinetuningBatch(NamedTuple):
 
     Attributes:
         input_ids, input_mask, segment_ids: int32 [B, L].
-        task_ids: int32 [B], the number of each row's task, PADDING_TASK where the row fills up the batch.
-        targets: by task and name, [B, ...]; ragged ones [B, L]. 0 in rows of other tasks.
+        task_ids: int32 [B], index of each row's task, PADDING_TASK in rows of padding.
+        targets: targets by task and name, [B, ...]; ragged ones [B, L]. 0 in rows of other tasks.
     """
 
     input_ids: tf.Tensor
@@ -50,13 +51,13 @@ def bucket_lengths(longest: int) -> list[int]:
 
 
 class BatchMaker:
-    """Makes padded batches out of the rows of tasks.
+    """Makes padded batches from the rows of tasks.
 
     Args:
-        rows: of each task, by name.
-        batch_size: rows of a batch, B.
-        longest: the most tokens of a row.
-        pad_id: of the vocabulary.
+        rows: rows of each task, by name.
+        batch_size: number of rows of a batch, B.
+        longest: largest number of tokens of a row.
+        pad_id: id of [PAD].
     """
 
     def __init__(self, rows: Mapping[str, Rows], *, batch_size: int, longest: int, pad_id: int) -> None:
@@ -70,10 +71,10 @@ class BatchMaker:
         """Yields the batches from first_step on, epoch after epoch.
 
         Args:
-            num_steps: batches from the start of training to its end.
-            first_step: batches that were read before.
-            seed: of the order.
-            mixing: of tasks in an epoch: "proportional", every row once; or "uniform", of each task as many rows.
+            num_steps: number of batches of the whole training.
+            first_step: number of batches read before.
+            seed: seed of the order.
+            mixing: rows of an epoch: "proportional", every row once; "uniform", equally many rows of each task.
         """
         steps_per_epoch = self.steps_per_epoch
         for epoch in range(first_step // steps_per_epoch, math.ceil(num_steps / steps_per_epoch)):
@@ -83,28 +84,28 @@ class BatchMaker:
                 yield self.make(chosen)
 
     def in_order_of_length(self) -> Iterator[tuple[np.ndarray, FinetuningBatch]]:
-        """Yields the rows of the one task there is, each once, shortest first: their numbers [b], and the batch."""
+        """Yields all rows of a single task once, shortest first: their indices int64 [b], and the batch."""
         order = np.argsort(self._lengths[0], kind="stable")
         for rows in _pieces(order, self._batch_size):
             yield rows, self.make(Chosen(np.zeros_like(rows), rows))
 
     @property
     def num_rows(self) -> int:
-        """Rows of all tasks."""
+        """Number of rows of all tasks."""
         return sum(map(len, self._lengths))
 
     @property
     def mean_tokens(self) -> int:
-        """Tokens of a batch, without padding, in the mean."""
+        """Mean number of tokens of a batch, without padding."""
         return round(sum(map(np.sum, self._lengths)) / self.steps_per_epoch)
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch, the last one filled up."""
+        """Number of batches of an epoch; the last one is filled up with padding rows."""
         return math.ceil(self.num_rows / self._batch_size)
 
     def make(self, chosen: Chosen) -> FinetuningBatch:
-        """Returns some rows as a batch, filled up with rows of padding."""
+        """Returns rows as a batch, filled up with rows of padding."""
         size = self._batch_size
         longest = max(self._lengths[task][row] for task, row in zip(*chosen, strict=True))
         length = int(self._buckets[np.searchsorted(self._buckets, longest)])
@@ -129,7 +130,7 @@ class BatchMaker:
         return tf.nest.map_structure(tf.constant, batch)
 
     def signature(self) -> FinetuningBatch:
-        """Returns the TensorSpecs that all batches meet, of any length."""
+        """Returns TensorSpecs that match batches of all lengths."""
         size = self._batch_size
         text = tf.TensorSpec([size, None], tf.int32)
         targets = {

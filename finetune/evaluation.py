@@ -1,4 +1,4 @@
-"""What a model predicts for all rows of a task."""
+"""Predictions and scores of a model on the tasks of a run."""
 
 import pathlib
 import time
@@ -30,13 +30,13 @@ def make_prediction_step(
     signature: FinetuningBatch,
     compile_step: bool = False,
 ) -> PredictionStep:
-    """Returns a function of a batch that gives the predictions for its rows, computed by all replicas.
+    """Returns the function of a global batch that gives the predictions of its rows, each replica computing its own.
 
     Args:
-        predict: of rows of a batch.
-        strategy: the replicas; a batch has a multiple of their number of rows.
-        signature: of the batches.
-        compile_step: have XLA compile it as a whole.
+        predict: function of rows of a batch to their predictions.
+        strategy: the replicas. A batch has a multiple of num_replicas rows.
+        signature: TensorSpecs that match all batches.
+        compile_step: compile predict with XLA.
     """
     compiled = tf.function(predict, jit_compile=compile_step, autograph=False)
 
@@ -56,7 +56,7 @@ def make_prediction_step(
 
 
 def predict_rows(step: PredictionStep, batches: BatchMaker) -> Predictions:
-    """Returns the predictions for all rows of the one task of a batch maker, in their order."""
+    """Returns the predictions for all rows of the one task of a batch maker, in the order of the rows."""
     found: dict[str, list[np.ndarray]] = {}
     for rows, batch in batches.in_order_of_length():
         for name, values in step(batch).items():
@@ -72,7 +72,7 @@ def _gathered(strategy: tf.distribute.Strategy, value: tf.Tensor) -> tf.Tensor:
 
 
 class Predictor:
-    """What a model predicts for the tasks of a run."""
+    """Predicts for the tasks of a run; traces one step for each task and batch size."""
 
     def __init__(self, run: Run, model: ElectraTaskModel) -> None:
         self._run, self._model = run, model
@@ -97,7 +97,7 @@ class Predictor:
 
 
 class _TaskScores(NamedTuple):
-    """What a model came to on one task."""
+    """Scores of a model on one task."""
 
     scores: dict[str, float]
     headline: float
@@ -138,7 +138,7 @@ def evaluate_trial(run: Run, predictor: Predictor, fingerprint: str, *, number: 
 
 
 def _evaluate(run: Run, predictor: Predictor, task: Task) -> _TaskScores:
-    """Returns the scores on all evaluation splits of a task; the names of all but the first lead their metrics."""
+    """Returns the scores on all evaluation splits of a task; metrics of all but the first have the split as prefix."""
     first, *others = task.evaluation_splits
     found = {
         split: task.evaluate(split, run.rows(task, split), predictor.predict(task, split, run.config.eval_batch_size))
@@ -155,7 +155,7 @@ def _evaluate(run: Run, predictor: Predictor, task: Task) -> _TaskScores:
 
 
 def _write_tests(run: Run, predictor: Predictor, trial: int) -> None:
-    """Writes what a model predicts for all test files that there are."""
+    """Writes the predictions for all existing test files."""
     for task in run.tasks:
         for split in _existing(task, task.test_splits):
             predictions = predictor.predict(task, split, run.config.predict_batch_size)
@@ -168,7 +168,7 @@ def _write_tests(run: Run, predictor: Predictor, trial: int) -> None:
 
 
 def _existing(task: Task, splits: Sequence[str]) -> list[str]:
-    """Returns the splits whose files are there; says which are not."""
+    """Returns the splits whose files exist; logs the others."""
     there = [split for split in splits if all(pathlib.Path(file).exists() for file in task.files(split))]
     for split in splits:
         if split not in there:

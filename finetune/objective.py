@@ -1,4 +1,4 @@
-"""What is minimised, and what is predicted, for each kind of head. Losses are float32 [B], one a row."""
+"""Losses and predictions of each kind of head. Losses are float32 [B], one for each row."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,12 +16,12 @@ _cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
 
 
 class WeightedTask(NamedTuple):
-    """A task as its loss needs it.
+    """A task of a multi-task loss.
 
     Attributes:
-        slug: by which a batch names its targets.
-        head: of the model.
-        weight: of its loss.
+        slug: name of the task's targets in a batch.
+        head: config of the task's head in the model.
+        weight: weight of the task's loss.
     """
 
     slug: str
@@ -32,33 +32,36 @@ class WeightedTask(NamedTuple):
 def make_loss_function(
     model: ElectraTaskModel, tasks: Sequence[WeightedTask], *, answerable_weight: float
 ) -> LossFunction:
-    """Returns the mean loss of a batch's rows, each by its own task, and the sums that are reported.
-
-    Deviation: the original minimises the sum over the batch, which clipping by the global norm makes nearly the same.
+    """Returns the mean loss of a batch's rows, each by its own task, as a `LossFunction` with metric sums.
 
     Args:
-        model: with a head for each task.
-        tasks: in the order of the batch's task_ids.
-        answerable_weight: of the loss of answerability.
+        model: model with a head for each task.
+        tasks: tasks in the order of the batch's task_ids.
+        answerable_weight: weight of the loss of answerability.
     """
 
     def loss_function(
-        part: FinetuningBatch, whole: FinetuningBatch, seed: tf.Tensor | None, step: tf.Tensor
+        microbatch: FinetuningBatch, batch: FinetuningBatch, dropout_seed: tf.Tensor | None, step: tf.Tensor
     ) -> tuple[tf.Tensor, Sums]:
         del step
-        of_encoder, *of_heads = split_seed(seed, 1 + len(tasks))
-        states = model.encoder(part.input_ids, part.input_mask, part.segment_ids, dropout_seed=of_encoder)
+        encoder_seed, *head_seeds = split_seed(dropout_seed, 1 + len(tasks))
+        states = model.encoder(
+            microbatch.input_ids, microbatch.input_mask, microbatch.segment_ids, dropout_seed=encoder_seed
+        )
         total, sums = tf.zeros([]), {}
-        for number, (task, dropout_seed) in enumerate(zip(tasks, of_heads, strict=True)):
+        # As in the original, every head is computed on every row: shapes do not depend on the tasks in a batch.
+        for number, (task, head_seed) in enumerate(zip(tasks, head_seeds, strict=True)):
             losses = row_losses(
-                model.heads[task.head.task], task.head, states, part, part.targets[task.slug],
-                dropout_seed=dropout_seed, answerable_weight=answerable_weight,
+                model.heads[task.head.task], task.head, states, microbatch, microbatch.targets[task.slug],
+                dropout_seed=head_seed, answerable_weight=answerable_weight,
             )  # fmt: skip
-            is_own = tf.cast(tf.equal(part.task_ids, number), tf.float32)
+            is_own = tf.cast(tf.equal(microbatch.task_ids, number), tf.float32)
             sums[f"{task.slug}_loss"] = tf.reduce_sum(losses * is_own)
             sums[f"{task.slug}_rows"] = tf.reduce_sum(is_own)
             total += task.weight * sums[f"{task.slug}_loss"]
-        num_rows = tf.reduce_sum(tf.cast(whole.task_ids >= 0, tf.float32))
+        # Deviation: the original minimises the sum over the batch. Only clipping hid that the learning rate then
+        # depends on the batch size.
+        num_rows = tf.reduce_sum(tf.cast(batch.task_ids >= 0, tf.float32))
         return total / num_rows, {**sums, "total_loss": total}
 
     return loss_function
@@ -74,16 +77,16 @@ def row_losses(
     dropout_seed: tf.Tensor | None = None,
     answerable_weight: float = 0.0,
 ) -> tf.Tensor:
-    """Returns the loss of each row, as if all rows were of this task.
+    """Returns the loss of each row, computed as if all rows belonged to this task: float32 [B].
 
     Args:
-        layer: the head's.
-        head: what it is.
-        states: [B, L, H].
-        batch: of the states.
-        targets: of the task.
+        layer: layer of the head.
+        head: config of the head.
+        states: hidden states of the encoder, [B, L, H].
+        batch: batch of the states.
+        targets: targets of the task.
         dropout_seed: int32 [2]; None for no dropout.
-        answerable_weight: of the loss of answerability.
+        answerable_weight: weight of the loss of answerability.
     """
     if head.kind == "classification":
         return _cross_entropy(labels=targets["labels"], logits=layer(states, dropout_seed))
@@ -106,7 +109,7 @@ def row_losses(
 def make_prediction_function(
     model: ElectraTaskModel, task: WeightedTask, *, beam_size: int
 ) -> Callable[[FinetuningBatch], dict[str, tf.Tensor]]:
-    """Returns a function of a batch, all of whose rows are the task's, that gives what a `Task` reads of its rows."""
+    """Returns the function of a batch of one task's rows that gives the predictions a `Task` decodes."""
     layer, head = model.heads[task.head.task], task.head
 
     def predict(batch: FinetuningBatch) -> dict[str, tf.Tensor]:

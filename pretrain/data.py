@@ -24,12 +24,12 @@ _COUNTED_BATCH = 1000
 
 
 def make_masking(config: PretrainingConfig, tokenizer: Tokenizer, files: Sequence[str]) -> MaskingConfig:
-    """Returns the masking of a run; reads records where random tokens are drawn by their frequency.
+    """Returns the masking of a run; if random tokens are drawn by frequency, reads records to count them.
 
     Args:
         config: the effective configuration.
-        tokenizer: the tokenizer of the records.
-        files: the files of training, in shard order.
+        tokenizer: tokenizer of the records.
+        files: files of training records, in shard order.
     """
     mask_share, random_share, kept_share = config.replace_probs
     draws_words = random_share > 0 or config.training_mode == "discriminator"
@@ -50,7 +50,7 @@ def make_masking(config: PretrainingConfig, tokenizer: Tokenizer, files: Sequenc
 
 
 def _random_token_counts(config: PretrainingConfig, tokenizer: Tokenizer, files: Sequence[str]) -> np.ndarray:
-    """Returns how often each id is drawn as a random token, int64 [vocab_size of the tokenizer]: specials never."""
+    """Returns the weight of each id as a random token: int64 [V], with V the size of the tokenizer's vocabulary."""
     counts = np.ones(tokenizer.vocab_size, np.int64)
     if config.random_tokens == "frequency":
         counts = count_tokens(
@@ -59,18 +59,20 @@ def _random_token_counts(config: PretrainingConfig, tokenizer: Tokenizer, files:
             vocab_size=tokenizer.vocab_size,
             num_held_out=config.num_held_out,
         )
-    counts[list(tokenizer.special_ids)] = 0
+    counts[list(tokenizer.special_ids)] = (
+        0  # Deviation: BERT draws from all ids; a special token in a sentence is noise
+    )
     return counts
 
 
 def count_tokens(files: Sequence[str], *, max_seq_length: int, vocab_size: int, num_held_out: int) -> np.ndarray:
-    """Returns how often each id occurs in the first 100,000 records of training, int64 [vocab_size].
+    """Returns the number of occurrences of each id in the first 100,000 training records: int64 [V].
 
     Args:
         files: files of records, in shard order.
-        max_seq_length: L of the records.
-        vocab_size: ids of the vocabulary.
-        num_held_out: leading records that are no part of training.
+        max_seq_length: length L of the records.
+        vocab_size: size V of the vocabulary.
+        num_held_out: number of leading records held out of training.
     """
 
     def count(counts: tf.Tensor, serialized: tf.Tensor) -> tf.Tensor:
@@ -85,15 +87,15 @@ def count_tokens(files: Sequence[str], *, max_seq_length: int, vocab_size: int, 
 
 
 class Phase(NamedTuple):
-    """A part of a run: all of it, where it has no phases.
+    """Consecutive steps of a run on records of one length; a run without `phases` has one.
 
     Attributes:
-        config: the configuration in force; its steps are the whole run's.
-        first_step: updates made before it, those that init_step stands for included.
-        last_step: updates made at its end.
-        files: the records of training.
-        evaluation_files: the records of evaluation, at whose head those files may be.
-        masking: what is masked.
+        config: configuration of the phase; its num_train_steps is that of the whole run.
+        first_step: number of steps made before, init_step included.
+        last_step: number of steps made at the end.
+        files: files of training records.
+        evaluation_files: files of evaluation records; by default the held-out head of the training records.
+        masking: masking of the records.
     """
 
     config: PretrainingConfig
@@ -105,7 +107,7 @@ class Phase(NamedTuple):
 
 
 class RunData:
-    """Tokenizer and batches of a run.
+    """Tokenizer, phases and batches of a run.
 
     Args:
         config: the effective configuration.
@@ -125,14 +127,14 @@ class RunData:
 
     @property
     def files(self) -> list[str]:
-        """All files of records that the run reads, in order."""
+        """Paths of all files of records that the run reads, sorted."""
         return sorted({file for phase in self.phases for file in (*phase.files, *phase.evaluation_files)})
 
     def evaluation_batches(self, step: int) -> tf.data.Dataset:
         """Returns the batches of one evaluation.
 
         Args:
-            step: the number of updates made, by whose phase the set is.
+            step: number of updates made; the phase that it belongs to has the evaluation set.
         """
         phase = self._phase_of(step)
         batches = evaluation_dataset(
@@ -144,12 +146,13 @@ class RunData:
         return batches.take(phase.config.num_eval_steps)
 
     def batch_tokens(self, step: int) -> int:
-        """Returns how many tokens the batch of an update has, the first being 1, padding counted."""
+        """Returns the number of tokens in the batch of a step, from 1, padding included."""
         config = self._phase_of(step).config
         return config.train_batch_size * config.max_seq_length
 
     def training_iterators(self) -> list[Iterator[Any]]:
-        """Returns the endless batches of each phase, which `tf.train.Checkpoint` can save wherever they are."""
+        """Returns endless batches of each phase, as iterators whose position `tf.train.Checkpoint` saves."""
+        # Iterators of plain datasets: one of a distributed dataset cannot be checkpointed.
         return [
             iter(
                 training_dataset(
@@ -165,7 +168,7 @@ class RunData:
         ]
 
     def training_batches(self, iterators: Sequence[Iterator[Any]], first_step: int) -> Iterator[Any]:
-        """Returns the batches of training from first_step updates on, of each phase its share."""
+        """Yields the batches of training after first_step steps, of each phase those of its steps."""
         for phase, iterator in zip(self.phases, iterators, strict=True):
             num_left = phase.last_step - max(first_step, phase.first_step)
             yield from itertools.islice(iterator, max(num_left, 0))
@@ -190,12 +193,12 @@ class RunData:
             raise
 
     def _phase_of(self, step: int) -> Phase:
-        """Returns the phase that so many updates are made in; the last one after its end, too."""
+        """Returns the phase of a step; after the last step, the last phase."""
         return next((phase for phase in self.phases if step <= phase.last_step), self.phases[-1])
 
 
 def _make_phase(config: PretrainingConfig, first_step: int, last_step: int, tokenizer: Tokenizer) -> Phase:
-    """Returns a phase whose records were found in order."""
+    """Returns a phase after checking its records."""
     files = input_files(config.pretrain_tfrecords)
     evaluation_files = input_files(config.eval_tfrecords) if config.eval_tfrecords else files
     for each in (files, evaluation_files):
@@ -204,12 +207,12 @@ def _make_phase(config: PretrainingConfig, first_step: int, last_step: int, toke
 
 
 def _data_settings(phase: Phase) -> dict[str, Any]:
-    """Returns what training and evaluation data share."""
+    """Returns the arguments that training and evaluation datasets share."""
     return {"max_seq_length": phase.config.max_seq_length, "masking": phase.masking, "seed": phase.config.seed}
 
 
 def _load_tokenizer(config: PretrainingConfig, files: list[str]) -> Tokenizer:
-    """Returns the tokenizer that the records were built with, as far as their manifest tells."""
+    """Returns the tokenizer of the vocabulary, with the settings in the manifest of the records."""
     manifest = read_manifest(pathlib.Path(files[0]).parent)
     strip_accents = (manifest or {}).get("tokenizer", {}).get("strip_accents")
     tokenizer = load_tokenizer(config.vocab_file, do_lower_case=config.do_lower_case, strip_accents=strip_accents)

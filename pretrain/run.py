@@ -24,8 +24,7 @@ from electra_span.training.optimizer import learning_rate_at
 from electra_span.training.session import check_batch_sizes, make_update
 from electra_span.training.step import LossFunction, Update, make_evaluation_step
 from pretrain.data import RunData
-from pretrain.metrics import summarize
-from pretrain.model import PretrainingModel, build_model, make_loss_function
+from pretrain.model import PretrainingModel, build_model, make_loss_function, summarize
 from pretrain.warm_start import start_from_checkpoint, start_from_generator
 
 # A discriminator that learns is above this AUC after the warmup, and after this many steps at the least.

@@ -10,8 +10,7 @@ from electra_span.models import ElectraDiscriminator, TwoTowerGenerator
 from electra_span.objective.corruption import corrupt_batch, is_drawn, noise_log_odds
 from electra_span.objective.losses import LossWeights, joint_losses
 from electra_span.published.save_load import load_pretrained
-from pretrain.metrics import metric_sums, summarize
-from pretrain.model import build_model
+from pretrain.model import build_model, metric_sums, summarize
 from pretrain.train import train
 from tests.tiny_models import CLS, MASK, SEP, TINY, TINY_GENERATOR, randomize, tiny_batch
 from tests.tiny_run import HPARAMS, tiny_config, write_tiny_data

@@ -9,8 +9,7 @@ import tensorflow as tf
 from electra_span.objective.batches import MaskedBatch
 from electra_span.objective.corruption import Corruption, Detection, Predictions, corrupt_batch
 from electra_span.objective.losses import LossWeights, joint_losses
-from pretrain.metrics import area_under_curve, metric_sums, summarize
-from pretrain.model import build_model
+from pretrain.model import area_under_curve, build_model, metric_sums, summarize
 from tests.golden_tf1 import no_spans
 from tests.tiny_models import TINY, TINY_GENERATOR, randomize, tiny_batch
 

@@ -16,8 +16,7 @@ from electra_span.objective.corruption import (
 )
 from electra_span.objective.losses import LossWeights, joint_losses, masked_lm_losses, replaced_token_losses
 from electra_span.published.save_load import load_pretrained
-from pretrain.metrics import area_under_curve, metric_sums, summarize
-from pretrain.model import build_model, make_loss_function
+from pretrain.model import area_under_curve, build_model, make_loss_function, metric_sums, summarize
 from pretrain.train import train
 from tests.tiny_models import TINY, TINY_GENERATOR, VOCABULARY, randomize, tiny_batch
 from tests.tiny_run import tiny_config, write_tiny_data

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from benchmarks.turns import Contender, settled, spread, take_turns
+from benchmarks.finetuning import Contender, settled, spread, take_turns
 
 
 def test_all_take_turns_and_run_all_their_batches_in_every_round():
