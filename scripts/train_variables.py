@@ -1,6 +1,6 @@
 """The environment variables of train.sh, all optional; an empty one counts as missing.
 
-CORPUS_DIR      folder of text files, of the kinds that README.md lists
+CORPUS_DIR      folder of text files, of the kinds that docs/data.md lists
 CORPUS_FILES    in place of CORPUS_DIR, files, folders and patterns: tweets.csv, or 'a.csv more/**/*.jsonl.gz'
 CORPUS_FLAGS    flags of both scripts that read text: '--col-name tweet --encoding latin-1'
 BUILD_FLAGS     flags of build_pretraining_dataset.py alone: '--format sentences --num-out-files 10'

@@ -21,7 +21,7 @@ from electra_span.layers.kernels import NOT_QUANTIZED
 from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraTaskModel
 from tests.tiny_models import MASK, TINY, randomize, tiny_batch
 
-README = pathlib.Path(__file__).resolve().parents[2] / "README.md"
+GUIDE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "using_models.md"
 COMPOSITIONAL = EncoderConfig(**{**vars(TINY), "embedding_type": "compositional"})
 ONE_BLOCK = EncoderConfig(**{**vars(TINY), "num_hidden_layers": 1})
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -206,8 +206,8 @@ def test_another_process_loads_a_file_by_importing_the_package_alone(tmp_path):
     np.testing.assert_allclose(np.array(eval(logits)), model(ids), rtol=0, atol=1e-6)
 
 
-def test_the_readmes_lines_run(tmp_path, monkeypatch):
-    section = README.read_text(encoding="utf-8").partition("### As Keras layers\n")[2]
+def test_the_lines_of_the_guide_run(tmp_path, monkeypatch):
+    section = GUIDE.read_text(encoding="utf-8").partition("## Keras layers\n")[2]
     lines = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
     encoder = ElectraEncoder(ONE_BLOCK, name="electra")
     save_pretrained(ElectraDiscriminator(encoder), None, tmp_path / "data/mine/models/mine/discriminator")
@@ -262,7 +262,7 @@ def test_models_of_ours_are_not_quantized():
 
 @pytest.mark.parametrize("second", ["mixed_float16", "float32"])
 def test_an_optimizer_under_mixed_float16_goes_on_only_under_the_same_policy(second, tmp_path):
-    # What the README says of Keras: under another policy its loss scale is missing, and it drops the whole state.
+    # What docs/using_models.md says of Keras: under another policy its loss scale is missing, and it drops the whole state.
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy("mixed_float16")

@@ -1,4 +1,4 @@
-"""The README's lines on using a model, run as they stand there."""
+"""The lines on using a model in README.md and docs/using_models.md, run as they stand there."""
 
 import pathlib
 import re
@@ -10,8 +10,9 @@ from electra_span.__main__ import make_parser
 from electra_span.export.saved_model import write_saved_model
 from tests.electra_span.inference.tiny_text_models import FACTS, MOOD, TAGS, make_text_model
 
-README = (pathlib.Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
-SECTION = README.partition("## Using a model\n")[2].partition("\n### As Keras layers")[0]
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECTION = (ROOT / "docs" / "using_models.md").read_text(encoding="utf-8").partition("\n## Keras layers")[0]
 MODELS = {"sst_model_1": MOOD, "squad_model_1": FACTS, "chunk_model_1": TAGS}
 
 pytestmark = pytest.mark.filterwarnings("ignore::electra_span.inference.requests.TextCutWarning")
@@ -32,6 +33,12 @@ def test_the_lines_of_python_run(monkeypatch, tmp_path):
     names = {}
     exec(of_tensorflow, names)
     assert names["found"]["answers"].shape == (1, 5)
+
+
+def test_the_lines_of_the_readme_run(monkeypatch):
+    monkeypatch.setattr(electra_span, "load_pretrained", load, raising=False)
+    (lines,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(lines, {})
 
 
 def test_the_commands_are_those_of_the_parser():
