@@ -37,6 +37,7 @@ class ElectraGenerator(KerasConfig, TextMethods, keras.Model):
     """
 
     saved_arguments = ("encoder", "max_span_length")
+    capabilities = ("fill_mask", "embed")
 
     def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -106,6 +107,7 @@ class TwoTowerGenerator(KerasConfig, TextMethods, keras.Model):
     """
 
     saved_arguments = ("left_to_right", "right_to_left")
+    capabilities = ("fill_mask",)  # a tower reads a text from one side only: no state of it stands for the text
     max_span_length = 0
 
     def __init__(self, left_to_right: ElectraEncoder, right_to_left: ElectraEncoder, **kwargs: object) -> None:
@@ -185,6 +187,7 @@ class ElectraDiscriminator(KerasConfig, TextMethods, keras.Model):
     """
 
     saved_arguments = ("encoder", "max_span_length")
+    capabilities = ("replaced", "embed")
 
     def __init__(self, encoder: ElectraEncoder, *, max_span_length: int = 0, **kwargs: object) -> None:
         super().__init__(**kwargs)
@@ -284,6 +287,7 @@ class ElectraTaskModel(KerasConfig, TextMethods, keras.Model):
     """
 
     saved_arguments = ("encoder",)
+    capabilities = ("classify", "answer", "tag", "embed")  # as far as one of its heads is of the kind
     max_span_length = 0
 
     def __init__(self, encoder: ElectraEncoder, heads: Sequence[HeadConfig], **kwargs: object) -> None:

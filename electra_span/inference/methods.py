@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from electra_span.inference.results import (
     TaggedWord,
     TokenVectors,
 )
+from electra_span.inference.signatures import ModelFunctions
 from electra_span.tags import scheme_of_labels, spans_of
 from electra_span.tokenization.base import original_offsets
 
@@ -123,7 +124,8 @@ class TextMethods:
     """
 
     config: EncoderConfig
-    tokenizer: Any = None  # a Tokenizer, None where the model was loaded without one
+    capabilities: ClassVar[tuple[str, ...]] = ()  # the commands of `signatures` that a class of models supports
+    tokenizer: Any = None  # a Tokenizer; None if the model was loaded without one
 
     def classify(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, task: str | None = None
@@ -259,8 +261,6 @@ class TextMethods:
         ]
 
     @functools.cached_property
-    def _text_functions(self) -> Any:
+    def _text_functions(self) -> ModelFunctions:
         """The functions that have been built."""
-        from electra_span.inference.signatures import ModelFunctions
-
         return ModelFunctions(self)

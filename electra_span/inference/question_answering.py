@@ -14,7 +14,6 @@ from electra_span.inference.n_best import NBest, candidates, context_text, n_bes
 from electra_span.inference.qa_spans import SpanScores, allowed_spans, make_scorer, score_in_parts
 from electra_span.inference.requests import MOST_ANSWERS, NO_ANSWER_THRESHOLD, OWN_THRESHOLD
 from electra_span.inference.text_functions import TextFunction
-from electra_span.models import ElectraTaskModel
 from electra_span.tokenization import Tokenizer
 
 AnswerFunction = Callable[..., dict[str, tf.Tensor]]
@@ -55,9 +54,7 @@ class AnswerSettings:
             )
 
 
-def answer_function(
-    model: ElectraTaskModel, head: HeadConfig, tokenizer: Tokenizer, settings: AnswerSettings
-) -> AnswerFunction:
+def answer_function(model: Any, head: HeadConfig, tokenizer: Tokenizer, settings: AnswerSettings) -> AnswerFunction:
     """Returns a function of questions and contexts (string [n], UTF-8) that finds the answers to each question.
 
     It takes a third argument, no_answer_threshold (float32 []; NaN, its default, for the original's where the head has
@@ -105,7 +102,7 @@ def answer_function(
 
 
 def _answer(
-    model: ElectraTaskModel,
+    model: Any,
     head: HeadConfig,
     tokenizer: Tokenizer,
     settings: AnswerSettings,
@@ -132,7 +129,7 @@ def _answer(
 
 
 def _score(
-    model: ElectraTaskModel,
+    model: Any,
     head: HeadConfig,
     tokenizer: Tokenizer,
     settings: AnswerSettings,

@@ -21,10 +21,7 @@ from electra_span.inference.text_functions import (
     tag_function,
     tag_words_function,
 )
-from electra_span.models import ElectraDiscriminator, ElectraGenerator, ElectraTaskModel, TwoTowerGenerator
 from electra_span.tokenization.base import without_surrogates
-
-_ENCODERS = (ElectraDiscriminator, ElectraGenerator, ElectraTaskModel)  # models with one, which reads all of a text
 
 # By commands, what to load where a model cannot do it.
 _FINE_TUNED = "a model that was fine-tuned on such a task; run_finetuning.py makes one of a discriminator"
@@ -56,8 +53,7 @@ class _Row(NamedTuple):
     """Which models can do something, and how.
 
     Attributes:
-        command: which it is a way to do.
-        classes: of the models.
+        command: which it is a way to do, one of a model's `capabilities`.
         kinds: of the heads, where it takes one.
         inputs: of its function.
         make: returns the function of model and tokenizer, and of a head where it takes one.
@@ -66,7 +62,6 @@ class _Row(NamedTuple):
     """
 
     command: str
-    classes: tuple[type, ...]
     kinds: tuple[str, ...]
     inputs: dict[str, tf.TensorSpec]
     make: Callable[..., TextFunction]
@@ -79,20 +74,17 @@ _PAIRS = {**_TEXT, "pairs": tf.TensorSpec([None], tf.string)}
 _QUESTIONS = {name: tf.TensorSpec([None], tf.string) for name in ("questions", "contexts")}
 _WORDS = {"words": tf.TensorSpec([None, None], tf.string)}
 _CLASSES = ("classification", "regression")
-_TASKS, _DETECTS, _FILLS = (ElectraTaskModel,), (ElectraDiscriminator,), (ElectraGenerator, TwoTowerGenerator)
 _ANSWER_OPTIONS = {"num_answers": 5, "no_answer_threshold": OWN_THRESHOLD}
 _ROWS: Mapping[str, _Row] = {
-    "classify": _Row("classify", _TASKS, _CLASSES, _TEXT, classify_function),
-    "classify_pairs": _Row("classify", _TASKS, _CLASSES, _PAIRS, classify_function),
-    "answer": _Row(
-        "answer", _TASKS, ("questions",), _QUESTIONS, best_answers_function, _ANSWER_OPTIONS, question_limit
-    ),
-    "tag": _Row("tag", _TASKS, ("tagging",), _TEXT, tag_function),
-    "tag_words": _Row("tag", _TASKS, ("tagging",), _WORDS, tag_words_function),
-    "replaced": _Row("replaced", _DETECTS, (), _TEXT, replaced_function),
-    "fill_mask": _Row("fill_mask", _FILLS, (), _TEXT, fill_mask_function, {"num_candidates": 5}),
-    "embed": _Row("embed", _ENCODERS, (), _TEXT, embed_function),
-    "embed_tokens": _Row("embed", _ENCODERS, (), _TEXT, embed_tokens_function),
+    "classify": _Row("classify", _CLASSES, _TEXT, classify_function),
+    "classify_pairs": _Row("classify", _CLASSES, _PAIRS, classify_function),
+    "answer": _Row("answer", ("questions",), _QUESTIONS, best_answers_function, _ANSWER_OPTIONS, question_limit),
+    "tag": _Row("tag", ("tagging",), _TEXT, tag_function),
+    "tag_words": _Row("tag", ("tagging",), _WORDS, tag_words_function),
+    "replaced": _Row("replaced", (), _TEXT, replaced_function),
+    "fill_mask": _Row("fill_mask", (), _TEXT, fill_mask_function, {"num_candidates": 5}),
+    "embed": _Row("embed", (), _TEXT, embed_function),
+    "embed_tokens": _Row("embed", (), _TEXT, embed_tokens_function),
 }
 
 
@@ -122,7 +114,7 @@ def make_signature(model: Any, name: str, task: str | None = None) -> Signature:
         InferenceError: the model cannot do it; says what to load instead.
     """
     row = _ROWS[name]
-    if type(model) not in row.classes:
+    if row.command not in _capabilities(model):
         raise InferenceError(
             f"{row.command} is not for a model of type {type(model).__name__}. Load {_INSTEAD[row.command]}"
         )
@@ -165,7 +157,12 @@ def _heads_for(model: Any, row: _Row) -> list[HeadConfig]:
 
 def _can(model: Any, row: _Row) -> bool:
     """Returns whether a model can do something."""
-    return type(model) in row.classes and (not row.kinds or bool(_heads_for(model, row)))
+    return row.command in _capabilities(model) and (not row.kinds or bool(_heads_for(model, row)))
+
+
+def _capabilities(model: Any) -> Sequence[str]:
+    """Returns the commands that the class of a model declares."""
+    return getattr(model, "capabilities", ())
 
 
 Outputs = dict[str, np.ndarray]
