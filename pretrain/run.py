@@ -138,7 +138,7 @@ class Run:
         """
         numbers = summarize(sums, weights=self._loss_weights_at(step - 1))
         if is_discriminator_at_chance(numbers, step, self.config):
-            logging.warning("step %d: the discriminator's AUC is near 0.5, which is chance; see docs/pretraining.md", step)
+            logging.warning("step %d: the discriminator's AUC is near chance, 0.5; see docs/pretraining.md", step)
         return numbers
 
     def _loss_weights_at(self, step: int) -> LossWeights:

@@ -262,7 +262,7 @@ def test_models_of_ours_are_not_quantized():
 
 @pytest.mark.parametrize("second", ["mixed_float16", "float32"])
 def test_an_optimizer_under_mixed_float16_goes_on_only_under_the_same_policy(second, tmp_path):
-    # What docs/using_models.md says of Keras: under another policy its loss scale is missing, and it drops the whole state.
+    # Under another policy the loss scale is missing, and Keras drops the whole state (docs/using_models.md).
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy("mixed_float16")
