@@ -22,7 +22,8 @@ from configure_pretraining import PretrainingConfig
 from electra_span.config import MODEL_SIZES, EncoderConfig
 from electra_span.head_config import HeadConfig
 from finetune.config import FinetuningConfig
-from pretrain.recipes import PRESETS
+from pretrain.config_defaults import PRESETS
+from scripts import train_variables
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "tests" / "golden" / "surface"
@@ -70,14 +71,19 @@ def surface() -> dict[str, Any]:
 def commands() -> dict[str, Any]:
     """Returns the arguments of each command by its name, and the variables that shell scripts read."""
     modules = [*sorted(ROOT.glob("run_*.py")), *sorted((ROOT / "scripts").glob("*.py"))]
-    found = {str(path.relative_to(ROOT)): _arguments(_parser_of(path)) for path in modules}
+    parsers = {str(path.relative_to(ROOT)): _parser_of(path) for path in modules}
+    found = {name: _arguments(parser) for name, parser in parsers.items() if parser is not None}
     program = importlib.import_module("electra_span.__main__").make_parser()
     found["python -m electra_span"] = _arguments(program)
     for name, parser in _subparsers(program):
         found[f"python -m electra_span {name}"] = _arguments(parser)
     variables = {
-        f"scripts/{path.name}": re.findall(r"^#   ([A-Z_]{3,})(?=\s)", path.read_text(encoding="utf-8"), re.MULTILINE)
-        for path in sorted((ROOT / "scripts").glob("*.sh"))
+        "scripts/train.sh": re.findall(r"^([A-Z_]{3,})(?=\s)", train_variables.__doc__ or "", re.MULTILINE),
+        **{
+            f"scripts/{path.name}": re.findall(r"^#   ([A-Z_]{3,})(?=\s)", path.read_text("utf-8"), re.MULTILINE)
+            for path in sorted((ROOT / "scripts").glob("*.sh"))
+            if path.name != "train.sh"
+        },
     }
     return {"arguments": found, "variables": variables}
 
@@ -100,9 +106,10 @@ def names() -> dict[str, Any]:
     return {"electra_span": public, "keras": sorted(registered)}
 
 
-def _parser_of(path: pathlib.Path) -> argparse.ArgumentParser:
-    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    return importlib.import_module(module).make_parser()
+def _parser_of(path: pathlib.Path) -> argparse.ArgumentParser | None:
+    """Returns the parser of a command; None for a module that is not one."""
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    return module.make_parser() if hasattr(module, "make_parser") else None
 
 
 def _subparsers(parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
