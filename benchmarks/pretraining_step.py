@@ -30,8 +30,9 @@ from electra_span.model_cost import matmul_flops_per_step
 from electra_span.objective.batches import MaskedBatch
 from electra_span.objective.masking import MaskingConfig
 from electra_span.training.devices import Execution, make_strategy, resolve_execution
-from electra_span.training.optimizer import AdamW, learning_rate_at
-from electra_span.training.step import StepResult, Update, make_train_step
+from electra_span.training.optimizer import learning_rate_at
+from electra_span.training.session import make_update
+from electra_span.training.step import StepResult, make_train_step
 from pretrain.examples import PackedExamples
 from pretrain.input_pipeline import training_dataset
 from pretrain.model import make_loss_function
@@ -51,21 +52,23 @@ def make_step(config: PretrainingConfig, execution: Execution) -> TrainStep:
     strategy = make_strategy()
     with strategy.scope():
         model = build_configured_model(config, execution, None)
-        optimizer = AdamW(
-            model.trainable_variables,
-            weight_decay_rate=config.weight_decay_rate,
-            compile_from=execution.compile_updates_from,
-        )
     loss_function = make_loss_function(
         model,
         weights=loss_weights(config),
         compile_kernels=execution.compile_kernels,
     )
+    update = make_update(
+        loss_function,
+        model.trainable_variables,
+        strategy=strategy,
+        execution=execution,
+        weight_decay_rate=config.weight_decay_rate,
+    )
     rate = functools.partial(
         learning_rate_at, peak=config.learning_rate, num_train_steps=10**6, num_warmup_steps=config.num_warmup_steps
     )
     return make_train_step(
-        [Update(loss_function, model.trainable_variables, optimizer)],
+        [update],
         strategy=strategy,
         learning_rate=rate,
         seed=config.seed,

@@ -1,4 +1,4 @@
-"""One configured fine-tuning run: its devices, tokenizer, tasks and their rows, and the models of its trials."""
+"""One configured fine-tuning run: its devices, tokenizer, tasks and rows, and the initial models of its trials."""
 
 import contextlib
 import functools
@@ -41,13 +41,13 @@ _NOT_OF_TRIALS = (
     *Origin._fields,
 )  # fmt: skip
 
-# Compiling kernels for all shapes of a run takes some 45 seconds of a processor, and spares a sixth of what follows: it
-# pays from 225 seconds on, at the 1.1e11 operations a second that electra-small makes on one core.
+# Compiling kernels for all shapes of a run takes 45 processor seconds and makes steps a sixth faster: it pays from 225
+# seconds on, at the 1.1e11 operations a second of electra-small on one core.
 _LEAST_COMPILED_FLOPS = 2.5e13
 
 
 class Run:
-    """One configured run.
+    """One configured run: what all its trials share.
 
     Args:
         config: the effective configuration.
@@ -59,7 +59,7 @@ class Run:
     def __init__(self, config: FinetuningConfig) -> None:
         self.config = config
         self.model_dir = pathlib.Path(config.model_dir)
-        self.strategy = make_strategy()  # before all else: several hosts can only be joined by an idle TensorFlow
+        self.strategy = make_strategy()  # first: several hosts can only be joined before TensorFlow runs an operation
         self.is_chief = is_chief(self.strategy)
         check_batch_sizes(
             {name: getattr(config, name) for name in ("train_batch_size", "eval_batch_size", "predict_batch_size")},
@@ -76,7 +76,7 @@ class Run:
 
     @functools.cached_property
     def execution(self) -> Execution:
-        """How models are computed: without compiled kernels where training is over before compiling them has paid."""
+        """Dtype and compilation; kernels are compiled only if training is long enough for that to pay."""
         execution = resolve_execution(self.config.precision, self.config.xla)
         if execution.compile_kernels and self.config.do_train and self._training_flops() < _LEAST_COMPILED_FLOPS:
             execution = execution._replace(compile_kernels=False)
@@ -84,13 +84,13 @@ class Run:
         return execution
 
     def _training_flops(self) -> float:
-        """Returns the operations of all trials, about: those of the products with the weights of the blocks."""
+        """Returns about how many operations all trials take: those of the products with the layers' weights."""
         num_tokens = sum(len(rows.text.input_ids) for rows in self.training_rows.values())
         num_weights = count_parameters(self._sizes())["encoder_layers"]
         return 6.0 * num_weights * num_tokens * self.config.num_train_epochs * self.config.num_trials
 
     def _sizes(self) -> EncoderConfig:
-        """Returns the sizes of the encoder that trials start from."""
+        """Returns the sizes of the encoder that trials start from, without reading its weights."""
         if self._start is not None:
             return self._start.config
         if _holds_model(self.config):
@@ -99,17 +99,17 @@ class Run:
 
     @property
     def weighted_tasks(self) -> list[WeightedTask]:
-        """The tasks with the weights of their losses, in the order of task_ids."""
+        """Tasks with the weights of their losses, in the order of task_ids."""
         weights = self.config.task_weights
         return [WeightedTask(task.slug, task.head, float(weights.get(task.name.name, 1.0))) for task in self.tasks]
 
     @functools.cached_property
     def training_rows(self) -> dict[str, Rows]:
-        """The rows that are trained on, by task."""
+        """Training rows by task."""
         return {task.slug: self.rows(task, "train") for task in self.tasks}
 
     def check_rows(self) -> None:
-        """Raises DataError, before anything is trained, for a task without examples to train on or to evaluate on."""
+        """Raises DataError for a task without examples to train on or to evaluate on, before a trial starts."""
         for task in self.tasks:
             splits = ["train"] * self.config.do_train + list(task.evaluation_splits[:1]) * self.config.do_eval
             for split in splits:
@@ -117,11 +117,11 @@ class Run:
                     raise DataError(f"{task.name.name}: there are no {split} examples; add rows, or a {split} file")
 
     def trial_dir(self, number: int) -> pathlib.Path:
-        """Returns the folder that a trial is published in."""
+        """Returns the folder of a trial, which gets its published model."""
         return self.model_dir / MODELS_FOLDER / f"{self.slug}_model_{number}"
 
     def rows(self, task: Task, split: str) -> Rows:
-        """Returns the rows of a split of a task, made before where nothing about them has changed."""
+        """Returns the rows of a split of a task; cached on disk, under a hash of everything they depend on."""
         if (task.slug, split) not in self._rows:
             self._rows[task.slug, split] = self._read_rows(task, split)
         return self._rows[task.slug, split]
@@ -149,7 +149,7 @@ class Run:
         return rows
 
     def digest_of_sources(self) -> str:
-        """Returns a hash of the model that is started from, the tokenizer, and the files of all tasks."""
+        """Returns a hash of the initial model, the tokenizer and the files of all tasks."""
         folder = pathlib.Path(self.config.init_checkpoint)
         model = [folder / CONFIG_FILE, *sorted(file for file in folder.glob("*") if file.suffix in WEIGHT_SUFFIXES)]
         if self._start is not None:
@@ -200,16 +200,16 @@ class Run:
                 logging.info("%s, row %d: %s", slug, index, " ".join(self.tokenizer.tokens(ids.tolist())))
 
     def batches(self, rows: dict[str, Rows], batch_size: int) -> BatchMaker:
-        """Returns what makes batches of rows."""
+        """Returns the maker of batches of rows."""
         return BatchMaker(rows, batch_size=batch_size, longest=self.config.max_seq_length, pad_id=self.tokenizer.pad_id)
 
     def build_model(self, seed: int) -> ElectraTaskModel:
-        """Returns the model that a trial starts from, with heads for all tasks drawn by its seed."""
+        """Returns the initial model of a trial, with new heads for all tasks, drawn from its seed."""
         keras.utils.set_random_seed(seed)
         return self._build([task.head for task in self.tasks])
 
     def _read_start(self) -> EncoderStart | None:
-        """Returns what trials start from; None where a model is taken as it is, or nothing of it but its sizes."""
+        """Returns the initial encoder of trials; None if a model is evaluated alone, or only its sizes are used."""
         config = self.config
         if not (config.random_weights or is_there(pathlib.Path(config.init_checkpoint))):
             raise HparamError(
@@ -222,7 +222,7 @@ class Run:
         return read_encoder_start(config, _tokenizer_beside(config))
 
     def _build(self, heads: Sequence[HeadConfig] | None) -> ElectraTaskModel:
-        """Returns the model of init_checkpoint with these heads, or with its own."""
+        """Returns the model of init_checkpoint with new heads; heads None: with its own trained heads."""
         config, execution = self.config, self.execution
         build_encoder = functools.partial(
             ElectraEncoder,
@@ -254,7 +254,7 @@ class Run:
         return model
 
     def _encoder_config(self) -> EncoderConfig:
-        """Returns the sizes of an encoder that there is no published model for."""
+        """Returns the sizes of an encoder that starts from random weights, without a published model."""
         config = self.config
         size = {} if config.embedding_size is None else {"embedding_size": config.embedding_size}
         return EncoderConfig.of_size(
@@ -262,7 +262,7 @@ class Run:
         )
 
     def _check_sizes(self, found: EncoderConfig) -> None:
-        """Raises HparamError where the configuration names sizes that the model has not."""
+        """Raises HparamError if the configuration names other sizes than those of the model."""
         if self.config.max_seq_length > found.max_position_embeddings:
             raise HparamError(
                 f"max_seq_length must be at most {found.max_position_embeddings}, the positions of "
@@ -290,7 +290,7 @@ def _holds_model(config: FinetuningConfig) -> bool:
 
 
 def _find_tokenizer(config: FinetuningConfig) -> Tokenizer:
-    """Returns the tokenizer that is named, that of init_checkpoint, or else of a vocab.txt beside model or data."""
+    """Returns the tokenizer of vocab_file, of init_checkpoint, or of a vocab.txt in the model or data folder."""
     folder = pathlib.Path(config.init_checkpoint)
     if config.vocab_file is not None:
         return load_tokenizer(config.vocab_file, config.do_lower_case)
@@ -305,7 +305,7 @@ def _find_tokenizer(config: FinetuningConfig) -> Tokenizer:
 
 
 def _tokenizer_beside(config: FinetuningConfig) -> Tokenizer | None:
-    """Returns the tokenizer of the vocab.txt in the folder of the model or the data; None where there is none."""
+    """Returns the tokenizer of the vocab.txt in the model or data folder; None if neither has one."""
     files = (pathlib.Path(parent, "vocab.txt") for parent in (config.model_dir, config.data_dir))
     file = next((file for file in files if file.exists()), None)
     return None if file is None else load_tokenizer(file, config.do_lower_case)

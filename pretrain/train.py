@@ -49,10 +49,12 @@ def evaluate(config: PretrainingConfig) -> dict[str, float]:
 def _train(run: Run) -> None:
     """Trains from the last checkpoint to the last step."""
     config = run.config
-    # What a step does: each update computes its loss and gradients on all replicas, then changes its variables. There
-    # is one update for both networks, or with decoupled_generator_update one for each.
+    # A step applies each update once (training/step.py): it computes the loss of its networks (`make_loss_function` in
+    # pretrain/model.py) and the gradients on all replicas, then AdamW changes their variables. One update trains both
+    # networks; with decoupled_generator_update, one trains the generator and the next one the discriminator.
     updates = run.make_updates()
-    # What a checkpoint holds: the weights, the moments of the optimizers, and the position in the records.
+    # A checkpoint holds the weights, the moments of the optimizers and the position in the records of each phase.
+    # Random numbers need no state: they follow from the seed and the step.
     iterators = run.data.training_iterators()
     session = TrainingSession(
         run.model_dir,
@@ -80,4 +82,5 @@ def _train(run: Run) -> None:
     if run.is_chief:
         write_text(run.model_dir / "config.json", config.to_json())
     batches = run.data.training_batches(iterators, first_step)
+    # Ends after the last step, or after SIGINT or SIGTERM with a checkpoint, from which the same command goes on.
     session.run(batches, first_step, summarize=run.summarize, evaluate=run.evaluate)
