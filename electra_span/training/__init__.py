@@ -1,1 +1,1 @@
-"""Training: steps, the loop, optimizer, checkpoints, logs and devices. Knows no model."""
+"""Training: the session of both trainers, its steps, loop, optimizer, checkpoints, logs and devices. Knows no model."""
