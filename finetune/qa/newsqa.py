@@ -68,7 +68,8 @@ def _table(stream: io.BufferedIOBase) -> Iterator[tuple[int, dict[str, str] | st
     Raises:
         LayoutError: for another header, or a quotation mark that none closes.
     """
-    rows = numbered_rows(io.TextIOWrapper(cast(BinaryIO, stream), "utf-8-sig", "surrogateescape", newline=""))
+    text = io.TextIOWrapper(cast(BinaryIO, stream), "utf-8-sig", "surrogateescape", newline="")
+    rows = numbered_rows(text)
     try:
         header = _checked_header(next(rows, (1, []))[1])
         for number, fields in rows:
@@ -82,6 +83,8 @@ def _table(stream: io.BufferedIOBase) -> Iterator[tuple[int, dict[str, str] | st
                 yield number, dict(zip(header, fields, strict=True))
     except UnclosedQuotationError as error:
         raise LayoutError(str(error)) from error
+    finally:
+        text.detach()  # the caller closes the stream
 
 
 def _checked_header(header: list[str] | csv.Error) -> list[str]:

@@ -140,7 +140,7 @@ def test_tagged_words_have_the_colour_and_the_name_of_their_kind(page):
     assert "colour-0" in marks[0].get_attribute("class")
 
 
-@pytest.mark.parametrize(("model", "command"), zip([0, 1, 2, 2, 2], TABS, strict=True))
+@pytest.mark.parametrize(("model", "command"), list(zip([0, 1, 2, 2, 2], TABS, strict=True)))
 def test_markup_in_texts_is_text(page, model, command):
     page.choose("#model", MODELS[model].description.name)
     page.one(f"#tab-{command}").click()

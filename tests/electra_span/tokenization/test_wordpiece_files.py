@@ -53,7 +53,7 @@ def _assert_kept(tokenizer, backend, folder):
     assert ids_of(tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json")), TEXTS) == tokenizer.encode(TEXTS)
 
 
-@pytest.mark.parametrize(("normalizer", "words"), itertools.product(NORMALIZERS, WORDS))
+@pytest.mark.parametrize(("normalizer", "words"), list(itertools.product(NORMALIZERS, WORDS)))
 def test_normalizer_and_pre_tokenizer_are_taken_over(tmp_path, normalizer, words):
     backend = train(NORMALIZERS[normalizer], WORDS[words])
     tokenizer = load_tokenizer(write(tmp_path / "theirs", backend, GENERAL))
@@ -62,7 +62,7 @@ def test_normalizer_and_pre_tokenizer_are_taken_over(tmp_path, normalizer, words
     assert tokenizer.encode_with_offsets(TEXTS).offsets == [encoding.offsets for encoding in encodings]
 
 
-@pytest.mark.parametrize(("clean_text", "handle_chinese_chars"), itertools.product([True, False], repeat=2))
+@pytest.mark.parametrize(("clean_text", "handle_chinese_chars"), list(itertools.product([True, False], repeat=2)))
 @pytest.mark.parametrize("strip_accents", [True, False, None])
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_every_setting_of_berts_normalizer_is_taken_over(

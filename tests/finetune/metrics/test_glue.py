@@ -120,7 +120,7 @@ def test_a_run_stuck_on_one_class_is_told():
     assert not is_constant([1, 1, 0])
 
 
-@pytest.mark.parametrize("module", ["metrics.glue", "metrics.tagging", "glue_submission", "csv_task", "tagged_files"])
+@pytest.mark.parametrize("module", ["metrics.glue", "metrics.tagging", "glue", "csv_task", "tagged_files"])
 def test_metrics_and_readers_import_no_tensorflow(module):
     code = f"import sys, finetune.{module}; assert not {{'tensorflow', 'keras', 'torch'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
