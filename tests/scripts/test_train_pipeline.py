@@ -378,6 +378,14 @@ def test_help_names_every_variable_from_any_folder_without_tensorflow(tmp_path):
     assert "tensorflow" not in shown.stderr
 
 
+@pytest.fixture(autouse=True)
+def heeded_interrupts():
+    """Lets the tests and their processes heed SIGINT, which a shell turns off for what it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def step(tmp_path, monkeypatch):
     """Returns a function that runs a step of some code."""

@@ -220,7 +220,7 @@ def test_a_build_killed_at_any_moment_goes_on(settings, undisturbed):
     script.write_text(
         """
 import sys
-from pretrain import build
+from pretrain.builder import build
 from scripts.build_pretraining_dataset import main, make_parser
 build._MIN_TASK_BYTES = 2000
 main(make_parser().parse_args(sys.argv[1:]))
