@@ -24,7 +24,7 @@ from electra_span.config import (
 )
 from electra_span.model_cost import Network
 from electra_span.published.card_metadata import Origin
-from pretrain.config_defaults import (
+from pretrain.config.defaults import (
     TABLE_FIELDS,
     ends_of,
     merged_hparams,
@@ -33,8 +33,8 @@ from pretrain.config_defaults import (
     settings_of,
     values_by_rule,
 )
-from pretrain.config_pairs import check_pairs
-from pretrain.config_rules import AT_MOST, MAY_CHANGE, check_schedules, check_values
+from pretrain.config.pairs import check_pairs
+from pretrain.config.rules import AT_MOST, MAY_CHANGE, check_schedules, check_values
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from absl.flags import argparse_flags
 from configure_pretraining import PretrainingConfig
 from electra_span import command_line
 from electra_span.places import check_distinct, check_input, check_output_file, check_output_folder, check_outside
-from pretrain.config_defaults import PRESETS
+from pretrain.config.defaults import PRESETS
 
 
 def make_parser() -> argparse.ArgumentParser:

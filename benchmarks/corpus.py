@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pretrain.packing import FORMATS
+from pretrain.dataset.packing import FORMATS
 from pretrain.vocabularies import TOKENIZER_OPTIONS
 
 PARTS = ("vocabulary", "build", "memory", "inspect")

@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from electra_span.objective.batches import MaskedBatch, PretrainingExamples
 from electra_span.objective.masking import MaskingConfig, mask_tokens
-from pretrain.examples import PackedExamples
+from pretrain.dataset.examples import PackedExamples
+from pretrain.dataset.record_files import digest_of_ends, extent_of
+from pretrain.dataset.records import parse_records, serialize, write_records
 from pretrain.input_pipeline import training_dataset
-from pretrain.record_files import digest_of_ends, extent_of
-from pretrain.records import parse_records, serialize, write_records
 
 PARTS = ("masking", "parsing", "input", "checking")
 MAX_SEQ_LENGTH, BATCH_SIZE = 128, 128

@@ -33,10 +33,10 @@ from electra_span.training.devices import Execution, make_strategy, resolve_exec
 from electra_span.training.optimizer import learning_rate_at
 from electra_span.training.session import make_update
 from electra_span.training.step import StepResult, make_train_step
-from pretrain.examples import PackedExamples
+from pretrain.dataset.examples import PackedExamples
+from pretrain.dataset.records import input_files, write_records
 from pretrain.input_pipeline import training_dataset
 from pretrain.model import make_loss_function
-from pretrain.records import input_files, write_records
 from pretrain.run import build_configured_model, loss_weights
 
 _PEER = Path(__file__).with_name("peer_transformers.py")

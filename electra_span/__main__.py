@@ -6,7 +6,7 @@ from typing import Any
 from absl.flags import argparse_flags
 
 from electra_span import command_line
-from electra_span.inference import commands as inference_command
+from electra_span.cli import commands as inference_command
 from electra_span.server import command as server_command
 
 _SERVE = "A web page to try models on, with JSON endpoints beside it."

@@ -12,10 +12,10 @@ from absl import logging
 from electra_span.models import ElectraTaskModel
 from electra_span.training.step import take_microbatch
 from finetune.batches import BatchMaker, FinetuningBatch
-from finetune.glue import GLUE_TASKS
 from finetune.objective import make_prediction_function
 from finetune.predictions import write_glue_submission, write_question_files, write_test_predictions
-from finetune.qa.task import Answered
+from finetune.qa_task import Answered
+from finetune.readers.glue import GLUE_TASKS
 from finetune.results import ResultsFile, TrialResult, result_lines
 from finetune.run import Run
 from finetune.task import Predictions, Task

@@ -11,9 +11,9 @@ import numpy as np
 
 from electra_span.files import FileError, JsonError, read_json_object, reason_of, whole_file, write_json, write_text
 from electra_span.folders import lock_file
-from finetune.glue import GLUE_TASKS, MAX_SCORE, GlueTask, SplitPredictions, write_submission
 from finetune.metrics.squad import AnswerScores
 from finetune.qa.decoding import DecodedQuestion
+from finetune.readers.glue import GLUE_TASKS, MAX_SCORE, GlueTask, SplitPredictions, write_submission
 from finetune.results import questions_folder
 
 _FOLDER = "test_predictions"

@@ -10,12 +10,12 @@ from electra_span.config import HparamError
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer, WordPieceTokenizer
 from finetune.config import FinetuningConfig
-from finetune.csv_tables import CsvSettings
 from finetune.qa.alignment import aligned_text
 from finetune.qa.datasets import QA_DATASETS, dataset_of_folder
 from finetune.qa.decoding import AnswerText, covered_text
-from finetune.qa.task import QuestionSettings, QuestionTask
-from finetune.reading import BadRowLimit, DataError
+from finetune.qa_task import QuestionSettings, QuestionTask
+from finetune.readers.csv_tables import CsvSettings
+from finetune.readers.reading import BadRowLimit, DataError
 from finetune.tagging_task import TaggingTask
 from finetune.task import Task, matched_labels
 from finetune.task_names import TaskName

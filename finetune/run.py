@@ -27,7 +27,7 @@ from finetune.batches import BatchMaker
 from finetune.config import FinetuningConfig
 from finetune.features import Rows, cached_rows, digest_of_files
 from finetune.objective import WeightedTask
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from finetune.registry import make_tasks
 from finetune.results import fingerprint_of
 from finetune.task import Task

@@ -18,8 +18,8 @@ from finetune.features import Ragged, Rows, TextFeatures, ranges
 from finetune.metrics.glue import mean_loss
 from finetune.metrics.tagging import accuracy_score, span_scores
 from finetune.predictions import ExamplePredictions, tag_predictions
-from finetune.reading import BadRowLimit, DataError
-from finetune.tagged_files import TaggedSentence, labels_of, read_tagged
+from finetune.readers.reading import BadRowLimit, DataError
+from finetune.readers.tagged_files import TaggedSentence, labels_of, read_tagged
 from finetune.task import Evaluation, Predictions, Task, are_unnamed
 from finetune.task_names import TaskName
 

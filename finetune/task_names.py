@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from electra_span.config import HparamError, check_choice
 from electra_span.files import JsonError, read_json_object
-from finetune.glue import GLUE_TASKS
+from finetune.readers.glue import GLUE_TASKS
 
 _QA_TASKS = ("squad", "squadv1", "newsqa", "naturalqs", "triviaqa", "searchqa", "hotpotqa", "quac")
 _PREFIXES = {"csv": "csv", "tag": "tagging", "qa": "qa"}

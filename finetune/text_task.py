@@ -10,10 +10,7 @@ import numpy as np
 
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import Tokenizer
-from finetune.csv_tables import CsvSettings
-from finetune.csv_task import csv_files, read_csv_task
 from finetune.features import Rows, TextFeatures, concatenated, pair_features
-from finetune.glue import GLUE_TASKS, MAX_SCORE, read_glue, with_swapped_pairs
 from finetune.metrics.glue import (
     GLUE_METRICS,
     GlueMetrics,
@@ -24,7 +21,10 @@ from finetune.metrics.glue import (
     regression_scores,
 )
 from finetune.predictions import ExamplePredictions, class_predictions, score_predictions
-from finetune.reading import BadRowLimit, DataError, Example
+from finetune.readers.csv_tables import CsvSettings
+from finetune.readers.csv_task import csv_files, read_csv_task
+from finetune.readers.glue import GLUE_TASKS, MAX_SCORE, read_glue, with_swapped_pairs
+from finetune.readers.reading import BadRowLimit, DataError, Example
 from finetune.task import Evaluation, Predictions, Task
 from finetune.task_names import TaskName
 

@@ -26,7 +26,7 @@ from electra_span.published.config import CONFIG_FILE, Architecture, read_config
 from electra_span.published.names import expected_names
 from electra_span.published.save_load import save_pretrained
 from electra_span.training.devices import describe_hardware
-from pretrain.manifest import read_manifest
+from pretrain.dataset.manifest import read_manifest
 from pretrain.run import Run, write_results
 from pretrain.run_facts import RunFacts, facts_of
 

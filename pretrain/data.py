@@ -14,10 +14,10 @@ from configure_pretraining import PretrainingConfig
 from electra_span.config import HparamError
 from electra_span.objective.masking import MaskingConfig
 from electra_span.tokenization import Tokenizer, load_tokenizer
+from pretrain.dataset.manifest import read_manifest
+from pretrain.dataset.record_files import RecordError, check_files, input_files
+from pretrain.dataset.records import check_records, find_corruption, find_misfit, parse_records
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
-from pretrain.manifest import read_manifest
-from pretrain.record_files import RecordError, check_files, input_files
-from pretrain.records import check_records, find_corruption, find_misfit, parse_records
 
 _NUM_COUNTED_EXAMPLES = 100_000
 _COUNTED_BATCH = 1000

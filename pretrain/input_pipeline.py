@@ -12,7 +12,7 @@ import tensorflow as tf
 from electra_span.objective.batches import MaskedBatch, PretrainingExamples
 from electra_span.objective.masking import MaskingConfig, mask_tokens
 from electra_span.schedules import value_at, values_of
-from pretrain.records import RecordError, parse_records
+from pretrain.dataset.records import RecordError, parse_records
 
 _NUM_OPEN_FILES = 16  # read from in turn, so that neighbours in a file do not fill the shuffle buffer together
 _READ_BUFFER_BYTES = 256 * 1024  # a file

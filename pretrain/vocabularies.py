@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from electra_span.config import UserError
 from electra_span.files import write_text
 from electra_span.folders import replaced_files, whole_folder
-from pretrain.text_losses import TextLosses, loss_warnings, losses_of, unknown_warning
+from pretrain.dataset.text_losses import TextLosses, loss_warnings, losses_of, unknown_warning
 
 if TYPE_CHECKING:
     from electra_span.tokenization import Tokenizer

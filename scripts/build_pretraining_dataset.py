@@ -9,7 +9,7 @@ from electra_span import command_line
 from electra_span.places import check_output_folder
 from pretrain.builder.build import BuildSettings, build_dataset
 from pretrain.builder.settings import BOUNDS, RUNNERS
-from pretrain.packing import DOCUMENT_TAILS, FORMATS
+from pretrain.dataset.packing import DOCUMENT_TAILS, FORMATS
 from pretrain.quality.settings import DEDUP, MAX_THRESHOLD, MIN_THRESHOLD
 from pretrain.sources.flags import add_corpus_flags, source_settings
 

@@ -21,7 +21,7 @@ from electra_span.config import UserError
 from electra_span.files import parse_json, read_json_object, write_text
 from electra_span.model_cost import matmul_flops_per_step
 from electra_span.places import check_output_file
-from pretrain.config_defaults import SPAN_OBJECTIVES
+from pretrain.config.defaults import SPAN_OBJECTIVES
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
 _SEEDS = (1, 2, 3)

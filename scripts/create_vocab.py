@@ -16,10 +16,10 @@ from absl.flags import argparse_flags
 
 from electra_span import command_line
 from electra_span.places import check_output_file, check_output_folder
-from pretrain.corpus import check_outside_corpus, corpus_lines
+from pretrain.dataset.text_losses import vocabulary_warnings
+from pretrain.sources.corpus import check_outside_corpus, corpus_lines
 from pretrain.sources.flags import add_corpus_flags, corpus_places, files_of, source_settings
 from pretrain.sources.kinds import preview
-from pretrain.text_losses import vocabulary_warnings
 from pretrain.vocabularies import (
     TOKENIZER_OPTIONS,
     Lines,

@@ -10,12 +10,12 @@ from electra_span.files import write_json, write_text
 from electra_span.places import check_distinct, check_output_file
 from pretrain.builder.build import plan_corpus
 from pretrain.builder.settings import BOUNDS
-from pretrain.corpus import check_outside_corpus
-from pretrain.packing import DOCUMENT_TAILS, FORMATS, Packing
-from pretrain.quality.inspection import InspectionSettings, inspect_corpus
-from pretrain.quality.report_html import report_html
-from pretrain.quality.report_text import report_text
+from pretrain.dataset.packing import DOCUMENT_TAILS, FORMATS, Packing
+from pretrain.inspection.inspection import InspectionSettings, inspect_corpus
+from pretrain.inspection.report_html import report_html
+from pretrain.inspection.report_text import report_text
 from pretrain.quality.settings import MAX_THRESHOLD, MIN_THRESHOLD
+from pretrain.sources.corpus import check_outside_corpus
 from pretrain.sources.flags import add_corpus_flags, corpus_places, files_of, source_settings
 
 

@@ -22,7 +22,7 @@ from configure_pretraining import PretrainingConfig
 from electra_span.config import MODEL_SIZES, EncoderConfig
 from electra_span.head_config import HeadConfig
 from finetune.config import FinetuningConfig
-from pretrain.config_defaults import PRESETS
+from pretrain.config.defaults import PRESETS
 from scripts import train_variables
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

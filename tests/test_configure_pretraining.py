@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from configure_pretraining import PretrainingConfig
 from electra_span.config import EncoderConfig, HparamError
-from pretrain.config_defaults import PRESETS
+from pretrain.config.defaults import PRESETS
 
 # Defaults of the original ELECTRA for model "m" in folder "d".
 ORIGINAL_DEFAULTS = {

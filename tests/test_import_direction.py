@@ -1,9 +1,12 @@
-"""Imports go one way: commands, then pretrain or finetune, then electra_span, then libraries."""
+"""Imports go one way: commands, then pretrain or finetune, then electra_span, then libraries. No circles."""
 
 import ast
+import graphlib
 import pathlib
 
 import pytest
+
+from scripts.draw_architecture import imports_by_folder, imports_by_module
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -42,9 +45,16 @@ def test_imports_never_point_upwards(part, file):
 
 
 def test_configuration_of_pretraining_knows_only_what_needs_no_tensorflow():
-    files = [f"pretrain/{name}.py" for name in ("config_defaults", "config_pairs", "config_rules")]
+    files = [f"pretrain/{name}.py" for name in ("config/defaults", "config/pairs", "config/rules")]
     known = {file.removesuffix(".py").replace("/", ".") for file in files}
     known |= {f"electra_span.{name}" for name in ("config", "model_cost", "published.card_metadata", "schedules")}
     for file in ("configure_pretraining.py", *files):
         modules = imported_modules(ROOT / file)
         assert {name for name in modules if name.split(".")[0] in ALLOWED} <= known, file
+
+
+def test_imports_of_modules_and_of_folders_make_no_circle():
+    imports = imports_by_module(ROOT)
+    assert "electra_span.layers.heads" in imports["electra_span.models"]
+    for graph in (imports, imports_by_folder(imports)):
+        graphlib.TopologicalSorter(graph).prepare()  # raises a CycleError that lists the circle

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from configure_pretraining import PretrainingConfig
-from pretrain.examples import PackedExamples
-from pretrain.records import write_records
+from pretrain.dataset.examples import PackedExamples
+from pretrain.dataset.records import write_records
 from tests.tiny_models import CLS, MASK, SEP, VOCABULARY
 
 MAX_SEQ_LENGTH = 16

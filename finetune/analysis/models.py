@@ -12,7 +12,7 @@ from finetune.analysis.judging import JudgedAnswer, judge
 from finetune.metrics import squad
 from finetune.qa.examples import Question
 from finetune.qa.fields import FieldError, text_of
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 
 
 def read_predictions(file: str | os.PathLike[str]) -> dict[str, str]:

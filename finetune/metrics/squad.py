@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from finetune.metrics import squad
-
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -271,16 +269,3 @@ def _sums_over_thresholds(scores: _Scores, name: str) -> tuple[np.ndarray, np.nd
 def _is_last_of_ties(values: np.ndarray) -> np.ndarray:
     """Returns which of rising values (float64 [P]) are followed by a larger one or by none; bool [P]."""
     return np.append(values[1:] != values[:-1], True) if len(values) else np.zeros(0, bool)
-
-
-def evaluate(gold: squad.GoldAnswers, predictions: Mapping[str, str]) -> squad.AnswerScores:
-    """Returns exact_match and f1, which are those of SQuAD 1.1.
-
-    Args:
-        gold: at least one answer a question, by question id.
-        predictions: the answer by question id; those to other questions are passed over.
-
-    Raises:
-        ValueError: for a question without an answer, or no question at all.
-    """
-    return squad.evaluate_v1(gold, predictions)

@@ -13,7 +13,7 @@ from electra_span.files import reason_of, whole_file
 from finetune.metrics.squad import normalize_answer
 from finetune.qa.examples import Question, QuestionRow, trimmed
 from finetune.qa.readers import iterate_questions, no_question_error, read_rows
-from finetune.reading import BadRowLimit, DataError, RowTally
+from finetune.readers.reading import BadRowLimit, DataError, RowTally
 
 
 class Paragraph(NamedTuple):

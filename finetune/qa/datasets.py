@@ -9,7 +9,7 @@ from finetune.metrics import squad
 from finetune.qa.decoding import DecodedQuestion
 from finetune.qa.examples import Question
 from finetune.qa.readers import ReadQuestions, has_mrqa_lines, read_questions
-from finetune.reading import BadRowLimit, DataError
+from finetune.readers.reading import BadRowLimit, DataError
 
 
 class QaDataset(NamedTuple):
@@ -90,7 +90,7 @@ def file_of(dataset: QaDataset, split: str, directory: str | os.PathLike[str]) -
 def evaluate(
     dataset: QaDataset, questions: Iterable[Question], decoded: Iterable[DecodedQuestion], null_threshold: float
 ) -> squad.AnswerScores:
-    """Returns the metrics of a data set; see finetune.metrics.squad and mrqa.
+    """Returns the metrics of a data set; see finetune.metrics.squad.
 
     Where every question should have an answer, one without cannot be measured; reading it has counted it.
 
@@ -107,4 +107,4 @@ def evaluate(
         null_odds = {row.id: row.null_odds for row in answered if row.null_odds is not None}
         return squad.evaluate_v2(gold, predictions, null_odds, null_threshold)
     gold = {name: texts for name, texts in gold.items() if texts}
-    return (squad.evaluate if dataset.file_format == "mrqa" else squad.evaluate_v1)(gold, predictions)
+    return squad.evaluate_v1(gold, predictions)  # MRQA has the metrics of SQuAD 1.1

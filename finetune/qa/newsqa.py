@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from electra_span.files import JsonError, parse_json, shown
-from finetune.csv_tables import UnclosedQuotationError, numbered_rows
 from finetune.qa.examples import Answer, LayoutError, PassedOver, QuestionFile, QuestionRow, Rows, trimmed
 from finetune.qa.fields import malformed_json, whole_number
-from finetune.reading import is_text
+from finetune.readers.csv_tables import UnclosedQuotationError, numbered_rows
+from finetune.readers.reading import is_text
 
 BAD_QUESTION = "a question that annotators called bad"
 BEYOND_STORY = "an answer range that ends beyond its story"

@@ -26,7 +26,7 @@ from finetune.qa.examples import (
     unit_of_offset,
 )
 from finetune.qa.file_formats import FILE_FORMATS, is_squad_line
-from finetune.reading import BadRowLimit, DataError, RowTally
+from finetune.readers.reading import BadRowLimit, DataError, RowTally
 
 _NOT_THERE = "an answer that is not at its offset"
 _GZIP_MAGIC = b"\x1f\x8b"

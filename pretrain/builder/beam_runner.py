@@ -11,7 +11,7 @@ from typing import Any
 
 from electra_span.config import UserError
 from pretrain.builder.settings import BuildError
-from pretrain.builder.workspace import read_json_if_whole, write_json
+from pretrain.dataset.workspace import read_json_if_whole, write_json
 
 _ERROR_NAME = "error.json"
 

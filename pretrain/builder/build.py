@@ -19,8 +19,19 @@ from absl import logging
 from pretrain.builder import steps
 from pretrain.builder.settings import BuildError, BuildSettings, source_of
 from pretrain.builder.steps import TaskResult
-from pretrain.builder.workers import Workers
-from pretrain.builder.workspace import (
+from pretrain.dataset.manifest import (
+    MANIFEST_NAME,
+    count_entries,
+    is_up_to_date,
+    read_manifest,
+    source_entries,
+    sum_of,
+    write_manifest,
+)
+from pretrain.dataset.record_files import check_folder, file_entries
+from pretrain.dataset.text_losses import TextLosses, loss_warnings, unknown_warning
+from pretrain.dataset.workers import Workers
+from pretrain.dataset.workspace import (
     Spill,
     deal_groups,
     end_publication,
@@ -30,21 +41,10 @@ from pretrain.builder.workspace import (
     was_publishing,
     workspace,
 )
-from pretrain.corpus import CorpusError, TextRange, plan_tasks
-from pretrain.manifest import (
-    MANIFEST_NAME,
-    count_entries,
-    is_up_to_date,
-    read_manifest,
-    source_entries,
-    sum_of,
-    write_manifest,
-)
 from pretrain.quality import filters
 from pretrain.quality.filters import check_filters
-from pretrain.record_files import check_folder, file_entries
+from pretrain.sources.corpus import CorpusError, TextRange, plan_tasks
 from pretrain.sources.settings import SourceSettings
-from pretrain.text_losses import TextLosses, loss_warnings, unknown_warning
 
 # Tasks are large enough to keep the pieces of a large corpus few, small enough to divide a small one evenly.
 _MIN_TASK_BYTES, _MAX_TASK_BYTES = 1 << 20, 1 << 24

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from electra_span.config import UserError
-from pretrain.corpus import check_outside_corpus, corpus_files, matching_files
-from pretrain.examples import MIN_SEQ_LENGTH
-from pretrain.packing import DOCUMENT_TAILS, FORMATS, Packing
+from pretrain.dataset.examples import MIN_SEQ_LENGTH
+from pretrain.dataset.packing import DOCUMENT_TAILS, FORMATS, Packing
 from pretrain.quality.settings import DEFAULT_THRESHOLD, QualityFilters
+from pretrain.sources.corpus import check_outside_corpus, corpus_files, matching_files
 from pretrain.sources.settings import SourceSettings
 
 RUNNERS = ("local", "beam")

@@ -14,15 +14,15 @@ import numpy as np
 from absl import logging
 
 from electra_span.tokenization import FlatIds, Tokenizer, load_tokenizer
-from pretrain.builder.workspace import ReadPlan, Spill, read_slots, write_spill
-from pretrain.corpus import Documents, TextRange, read_batches
-from pretrain.examples import PackedExamples
-from pretrain.manifest import Counts, sum_of
-from pretrain.packing import Packing, pack
+from pretrain.dataset.examples import PackedExamples
+from pretrain.dataset.manifest import Counts, sum_of
+from pretrain.dataset.packing import Packing, pack
+from pretrain.dataset.records import write_records
+from pretrain.dataset.text_losses import losses_of, vocabulary_warnings
+from pretrain.dataset.workspace import ReadPlan, Spill, read_slots, write_spill
 from pretrain.quality.filters import DroppedLines, keep_rest
-from pretrain.records import write_records
+from pretrain.sources.corpus import Documents, TextRange, read_batches
 from pretrain.sources.settings import SourceCounts, SourceSettings
-from pretrain.text_losses import losses_of, vocabulary_warnings
 
 # First numbers of the seeds of text and of records, which makes their random numbers differ.
 _TEXT_STREAM, _RECORD_STREAM = 0, 1

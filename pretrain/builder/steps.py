@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from electra_span.files import read_json
 from pretrain.builder.settings import BuildSettings
-from pretrain.builder.workspace import ReadPlan, Spill, read_json_if_whole, slot_sizes, write_json
-from pretrain.corpus import TextRange
-from pretrain.manifest import Counts
+from pretrain.dataset.manifest import Counts
+from pretrain.dataset.workspace import ReadPlan, Spill, read_json_if_whole, slot_sizes, write_json
 from pretrain.quality.filters import read_dropped_lines
+from pretrain.sources.corpus import TextRange
 from pretrain.sources.settings import SourceCounts
 
 Task = tuple[int, list[TextRange]]
@@ -110,8 +110,8 @@ def write_spill_list(workspace: Path, spills: Sequence[Spill]) -> str:
 
 def write_shards(settings: BuildSettings, workspace: Path, read: Read) -> None:
     """Writes the shards of one read, unless they are there and whole."""
-    from pretrain import records
     from pretrain.builder import shards
+    from pretrain.dataset import records
 
     spills = _read_spill_list(workspace, read.spill_list)
     here = slice(read.first_shard, read.first_shard + read.plan.shards_per_read)  # in the group

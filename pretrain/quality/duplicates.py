@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pretrain.corpus import Documents
 from pretrain.quality.overlap import Overlap, find_overlap, load_ngrams
 from pretrain.quality.settings import check_threshold, require
 from pretrain.quality.words import Words, mixed, ngram_hashes
+from pretrain.sources.corpus import Documents
 
 SHINGLE_WORDS = 5
 NUM_PERMUTATIONS = 128

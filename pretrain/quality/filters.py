@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pretrain.builder.settings import BuildSettings
-from pretrain.builder.workspace import whole_part
-from pretrain.corpus import TextRange, read_batches
+from pretrain.dataset.workspace import whole_part
 from pretrain.quality.duplicates import (
     Compared,
     Fingerprints,
@@ -20,7 +18,11 @@ from pretrain.quality.duplicates import (
 from pretrain.quality.overlap import Overlap, load_ngrams
 from pretrain.quality.settings import QualityFilters, require
 from pretrain.quality.words import words_of
+from pretrain.sources.corpus import TextRange, read_batches
 from pretrain.sources.settings import SourceSettings
+
+if TYPE_CHECKING:
+    from pretrain.builder.settings import BuildSettings
 
 REASONS = ("duplicate_documents", "duplicate_lines", "overlap")
 
@@ -162,7 +164,7 @@ def _dropped(reasons: np.ndarray) -> DroppedLines:
     return DroppedLines(lines, reasons[lines])
 
 
-def compare_task(settings: BuildSettings, workspace: Path, task: tuple[int, list[TextRange]]) -> None:
+def compare_task(settings: "BuildSettings", workspace: Path, task: tuple[int, list[TextRange]]) -> None:
     """Writes what the documents and lines of a task are compared by, unless that is there."""
     number, ranges = task
     file = _compared_file(workspace, number)
@@ -182,7 +184,7 @@ def is_decided(workspace: Path, num_tasks: int) -> bool:
     return all(_dropped_file(workspace, number).exists() for number in range(num_tasks))
 
 
-def decide_tasks(settings: BuildSettings, workspace: Path, num_tasks: int) -> None:
+def decide_tasks(settings: "BuildSettings", workspace: Path, num_tasks: int) -> None:
     """Writes of each task which lines to leave out, when all have been compared."""
     compared = [_compared_file(workspace, number) for number in range(num_tasks)]
     dropped = find_dropped_lines([_read_compared(file) for file in compared], settings.duplicate_threshold)
@@ -192,7 +194,7 @@ def decide_tasks(settings: BuildSettings, workspace: Path, num_tasks: int) -> No
         file.unlink()
 
 
-def read_dropped_lines(settings: BuildSettings, workspace: Path, number: int) -> DroppedLines | None:
+def read_dropped_lines(settings: "BuildSettings", workspace: Path, number: int) -> DroppedLines | None:
     """Returns which lines of a task to leave out."""
     if not settings.filters:
         return None

@@ -8,10 +8,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from pretrain.corpus import Documents
 from pretrain.quality.duplicates import Fingerprints
 from pretrain.quality.filters import is_repeated, near_duplicates
 from pretrain.quality.words import NUM_CLASSES, Words, bigrams_of, chunks, code_points
+from pretrain.sources.corpus import Documents
 
 NUM_SHOWN = 10
 

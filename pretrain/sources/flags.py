@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from electra_span import command_line
-from pretrain.corpus import corpus_files, matching_files
+from pretrain.sources.corpus import corpus_files, matching_files
 from pretrain.sources.settings import ON_BAD_TEXT, SourceSettings
 
 

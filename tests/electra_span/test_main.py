@@ -10,8 +10,8 @@ import pytest
 
 from electra_span import save_pretrained
 from electra_span.__main__ import main, make_parser
+from electra_span.cli.command_io import coloured
 from electra_span.config import UserError
-from electra_span.inference.command_io import coloured
 from electra_span.inference.results import ReplacedToken
 from electra_span.published import save_load
 from tests.command_errors import error_line
@@ -136,7 +136,7 @@ def test_what_a_terminal_obeys_is_escaped_in_lines(ask):
 
 
 def test_many_lines_go_in_batches_and_come_out_in_order(ask, monkeypatch):
-    monkeypatch.setattr("electra_span.inference.command_io._BATCH_SIZE", 3)
+    monkeypatch.setattr("electra_span.cli.command_io._BATCH_SIZE", 3)
     lines = ask("embed", "discriminator", stdin="".join(f"the {'cat ' * n}\n" for n in range(8)).encode())
     assert [json.loads(line)["text"].count("cat") for line in lines] == list(range(8))
 

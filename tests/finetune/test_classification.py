@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
 from finetune import text_task
 from finetune.features import num_train_steps, truncated_pairs
-from finetune.glue import GLUE_TASKS, MAX_SCORE, read_glue, with_swapped_pairs
-from finetune.reading import DataError, Example
+from finetune.readers.glue import GLUE_TASKS, MAX_SCORE, read_glue, with_swapped_pairs
+from finetune.readers.reading import DataError, Example
 from finetune.text_task import classification_features, regression_features, restored_scores, text_features
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefg"]

@@ -4,7 +4,7 @@ import pytest
 
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization import WordPieceTokenizer
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from finetune.registry import make_tasks
 from finetune.task import matched_labels
 from tests.finetune.tiny_tasks import VOCABULARY, configure, write_tasks

@@ -10,7 +10,6 @@ import pytest
 
 from electra_span.files import FileError
 from finetune import predictions
-from finetune.glue import GLUE_TASKS
 from finetune.metrics.squad import AnswerScores
 from finetune.predictions import (
     answer_predictions,
@@ -22,7 +21,8 @@ from finetune.predictions import (
     write_test_predictions,
 )
 from finetune.qa.decoding import DecodedQuestion, ScoredAnswer
-from finetune.reading import DataError
+from finetune.readers.glue import GLUE_TASKS
+from finetune.readers.reading import DataError
 
 LOGITS = np.array([[0.5, -1.0, 2.0], [3.0, 1.0, -2.0]], np.float32)
 

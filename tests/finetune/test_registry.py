@@ -6,7 +6,7 @@ import pytest
 
 from electra_span.head_config import HeadConfig
 from electra_span.tokenization.wordpiece import WordPieceTokenizer
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from finetune.registry import make_tasks
 from tests.finetune.tiny_tasks import VOCABULARY, configure, write_tasks
 

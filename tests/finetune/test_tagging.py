@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer, load_with_special_tokens
-from finetune.reading import BadRowLimit, DataError
-from finetune.tagged_files import TaggedSentence, labels_of, read_tagged
+from finetune.readers.reading import BadRowLimit, DataError
+from finetune.readers.tagged_files import TaggedSentence, labels_of, read_tagged
 from finetune.tagging_task import joined_windows, tagging_features
 
 NO_BAD_ROWS = BadRowLimit(num_rows=0, rate=0)

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from electra_span.config import HparamError
 from electra_span.published.save_load import load_pretrained
 from finetune import train
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from finetune.run import Run
 from finetune.text_task import TextTask
 from tests.finetune.tiny_tasks import configure, write_tasks

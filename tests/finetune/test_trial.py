@@ -10,7 +10,7 @@ import pytest
 from electra_span.files import FileError
 from electra_span.folders import lock_file
 from finetune import train
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from finetune.trial import clear_place
 from tests.finetune.tiny_tasks import WORDS, configure, write_tasks
 

@@ -11,8 +11,8 @@ from electra_span.files import FileError
 from electra_span.folders import lock_folder
 from electra_span.tokenization import load_tokenizer
 from electra_span.training.checkpoints import CheckpointError, Checkpoints
-from pretrain.manifest import write_manifest
-from pretrain.record_files import RecordError, extent_of, file_entries
+from pretrain.dataset.manifest import write_manifest
+from pretrain.dataset.record_files import RecordError, extent_of, file_entries
 from pretrain.train import evaluate, train
 from tests.integration.driver import start
 from tests.tiny_models import VOCABULARY

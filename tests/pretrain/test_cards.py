@@ -8,7 +8,7 @@ from electra_span.models import ElectraDiscriminator
 from electra_span.published.card import CARD_FILE, MARK, render
 from electra_span.published.config import Architecture
 from pretrain.cards import make_card
-from pretrain.manifest import write_manifest
+from pretrain.dataset.manifest import write_manifest
 from pretrain.run_facts import facts_of
 from pretrain.train import train
 from tests.tiny_run import HPARAMS, tiny_config, write_tiny_data

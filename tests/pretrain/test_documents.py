@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain.examples import MIN_SEQ_LENGTH
-from pretrain.packing import DOCUMENT_TAILS, best_fit, cut_documents, first_tokens, pack_pieces
+from pretrain.dataset.examples import MIN_SEQ_LENGTH
+from pretrain.dataset.packing import DOCUMENT_TAILS, best_fit, cut_documents, first_tokens, pack_pieces
 
 CLS_ID, SEP_ID, PAD_ID = 1, 2, 3
 FIRST_TOKEN_ID = 4

@@ -14,9 +14,9 @@ from electra_span.tokenization import load_tokenizer
 from pretrain.builder import build
 from pretrain.builder.build import BuildError, BuildSettings, build_dataset
 from pretrain.builder.settings import source_of
+from pretrain.dataset.manifest import ManifestError
+from pretrain.dataset.records import check_records, input_files
 from pretrain.input_pipeline import training_dataset
-from pretrain.manifest import ManifestError
-from pretrain.records import check_records, input_files
 from tests.pretrain.source_forms import DOCUMENTS
 
 

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from electra_span.objective.batches import MaskedBatch, PretrainingExamples
 from electra_span.objective.masking import MaskingConfig, mask_tokens
+from pretrain.dataset.records import RecordError
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
-from pretrain.records import RecordError
 
 L, B, N = 11, 8, 3
 PAD, CLS, SEP, MASK = 0, 1, 2, 3

@@ -6,8 +6,8 @@ import pytest
 from configure_pretraining import PretrainingConfig
 from electra_span.tokenization import WordPieceTokenizer
 from pretrain.data import count_tokens, make_masking
-from pretrain.examples import PackedExamples
-from pretrain.records import write_records
+from pretrain.dataset.examples import PackedExamples
+from pretrain.dataset.records import write_records
 
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "c", "##", "d")
 CLS, SEP = 2, 3

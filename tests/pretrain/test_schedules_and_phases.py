@@ -13,9 +13,9 @@ from electra_span.objective.masking import MaskingConfig
 from electra_span.training.optimizer import AdamW
 from electra_span.training.step import Update, make_train_step
 from pretrain.data import RunData
+from pretrain.dataset.records import input_files
 from pretrain.input_pipeline import evaluation_dataset, training_dataset
 from pretrain.model import build_model, make_loss_function
-from pretrain.records import input_files
 from pretrain.train import evaluate, train
 from tests.tiny_models import CLS, MASK, SEP, TINY, TINY_GENERATOR, randomize, tiny_batch
 from tests.tiny_run import HPARAMS, MAX_SEQ_LENGTH, tiny_config, write_tiny_data

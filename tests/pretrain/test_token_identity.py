@@ -9,8 +9,8 @@ import tensorflow as tf
 from electra_span.tokenization import load_tokenizer
 from electra_span.tokenization.subword_training import train_bpe, train_sentencepiece
 from pretrain.builder.build import BuildSettings, build_dataset
-from pretrain.packing import DOCUMENT_TAILS, FORMATS
-from pretrain.records import input_files, parse_records
+from pretrain.dataset.packing import DOCUMENT_TAILS, FORMATS
+from pretrain.dataset.records import input_files, parse_records
 from pretrain.sources.settings import SourceSettings
 from tests.pretrain.source_forms import DOCUMENTS, FORMS, PLAIN
 

@@ -6,7 +6,7 @@ import pytest
 
 from electra_span.config import UserError
 from electra_span.tokenization import load_tokenizer
-from pretrain.corpus import CorpusError
+from pretrain.sources.corpus import CorpusError
 from scripts import create_vocab
 from tests.in_process import run_command
 

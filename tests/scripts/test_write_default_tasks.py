@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from finetune.csv_tables import CsvSettings
-from finetune.csv_task import read_csv_task
 from finetune.qa.readers import read_questions
-from finetune.reading import BadRowLimit
+from finetune.readers.csv_tables import CsvSettings
+from finetune.readers.csv_task import read_csv_task
+from finetune.readers.reading import BadRowLimit
 from scripts import write_default_tasks
 from scripts.write_default_tasks import MASK, PLACEHOLDER, Docstring, cloze_questions, package_texts
 

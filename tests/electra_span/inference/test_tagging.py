@@ -12,7 +12,7 @@ from electra_span.inference.methods import tagged_text
 from electra_span.inference.requests import TextCutWarning
 from electra_span.inference.results import Entity, TaggedWord
 from electra_span.inference.text_batch import read_words, split_words
-from finetune.tagged_files import TaggedSentence
+from finetune.readers.tagged_files import TaggedSentence
 from finetune.tagging_task import tagging_features
 from tests.electra_span.inference.tiny_text_models import TAGS, make_text_model, wordpiece
 

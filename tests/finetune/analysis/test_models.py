@@ -9,7 +9,7 @@ from finetune.analysis.breakdowns import score_table
 from finetune.analysis.models import GIVEN, TUNED, AnswerFiles, model_answers
 from finetune.metrics import squad
 from finetune.qa.readers import read_questions
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from tests.finetune.analysis.made_up import ROWS, question, write_files
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from finetune.analysis.models import read_null_odds, read_predictions
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 
 
 def test_answers_and_null_odds_are_read_by_id(tmp_path):

@@ -10,7 +10,6 @@ import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.glue import GLUE_TASKS
 from finetune.metrics.glue import (
     GLUE_METRICS,
     accuracy,
@@ -23,6 +22,7 @@ from finetune.metrics.glue import (
     mean_loss,
     regression_scores,
 )
+from finetune.readers.glue import GLUE_TASKS
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,9 @@ def test_a_run_stuck_on_one_class_is_told():
     assert not is_constant([1, 1, 0])
 
 
-@pytest.mark.parametrize("module", ["metrics.glue", "metrics.tagging", "glue", "csv_task", "tagged_files"])
+@pytest.mark.parametrize(
+    "module", ["metrics.glue", "metrics.tagging", "readers.glue", "readers.csv_task", "readers.tagged_files"]
+)
 def test_metrics_and_readers_import_no_tensorflow(module):
     code = f"import sys, finetune.{module}; assert not {{'tensorflow', 'keras', 'torch'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,7 +19,7 @@ def test_mrqa_gives_the_official_numbers(recorded):
     official = [run for run in runs["runs"] if not run["skip_no_answer"]]
     assert len(official) == 7
     for run in official:
-        scores = squad.evaluate(gold, runs["predictions"][run["predictions"]])
+        scores = squad.evaluate_v1(gold, runs["predictions"][run["predictions"]])
         assert scores.metrics == pytest.approx(run["results"], abs=1e-9)
         assert scores.missing == (["e05"] if run["predictions"] == "missing" else [])
 
@@ -29,6 +29,6 @@ def test_missing_predictions_are_wrong_where_the_original_leaves_them_out(record
     for run in runs["runs"]:
         if not run["skip_no_answer"]:
             continue
-        metrics = squad.evaluate(gold, runs["predictions"][run["predictions"]]).metrics
+        metrics = squad.evaluate_v1(gold, runs["predictions"][run["predictions"]]).metrics
         share_predicted = 26 / 27 if run["predictions"] == "missing" else 1
         assert metrics == pytest.approx({name: share_predicted * value for name, value in run["results"].items()})

@@ -94,10 +94,9 @@ def test_words_are_those_of_the_reference(made_up):
 def test_squad_v1_and_mrqa_are_those_of_the_reference(made_up):
     gold, predictions, _ = made_up
     answerable = {name: golds for name, golds in gold.items() if golds}
-    for evaluate in (squad.evaluate_v1, squad.evaluate):
-        metrics = evaluate(answerable, predictions).metrics
-        expected = slow_reference.percentages_v1(answerable, predictions)
-        assert [metrics["exact_match"], metrics["f1"]] == pytest.approx(expected, abs=1e-9)
+    metrics = squad.evaluate_v1(answerable, predictions).metrics
+    expected = slow_reference.percentages_v1(answerable, predictions)
+    assert [metrics["exact_match"], metrics["f1"]] == pytest.approx(expected, abs=1e-9)
 
 
 def test_missing_predictions_are_wrong_and_not_left_out(made_up):
@@ -106,10 +105,9 @@ def test_missing_predictions_are_wrong_and_not_left_out(made_up):
     missing = [name for name in answerable if int(name[1:]) % 5 == 1]
     some = {name: text for name, text in predictions.items() if name not in missing}
     expected = slow_reference.percentages_v1(answerable, some)
-    for evaluate in (squad.evaluate_v1, squad.evaluate):
-        scores = evaluate(answerable, some)
-        assert [scores.metrics["exact_match"], scores.metrics["f1"]] == pytest.approx(expected, abs=1e-9)
-        assert scores.missing == missing
+    scores = squad.evaluate_v1(answerable, some)
+    assert [scores.metrics["exact_match"], scores.metrics["f1"]] == pytest.approx(expected, abs=1e-9)
+    assert scores.missing == missing
     share_left = {name: golds for name, golds in answerable.items() if name in some}
     left_out = slow_reference.percentages_v1(share_left, some)
     assert expected == pytest.approx([value * len(share_left) / len(answerable) for value in left_out])

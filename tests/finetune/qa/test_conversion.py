@@ -13,7 +13,7 @@ from finetune.qa.conversion import convert_to_squad
 from finetune.qa.examples import Answer
 from finetune.qa.newsqa import BAD_QUESTION, BEYOND_STORY
 from finetune.qa.readers import read_questions
-from finetune.reading import BadRowLimit, DataError
+from finetune.readers.reading import BadRowLimit, DataError
 from tests.finetune.qa.newsqa_tables import STORY, row, span, write_table
 
 OTHER_STORY = 'A "quoted" story\n\twith ünïcode, 東京 and \u2028 in it.'

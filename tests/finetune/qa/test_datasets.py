@@ -8,7 +8,7 @@ import pytest
 
 from finetune.qa.datasets import QA_DATASETS, evaluate, read_split
 from finetune.qa.decoding import DecodedQuestion
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from finetune.task_names import KIND_OF_TASK
 
 

@@ -9,7 +9,7 @@ import pytest
 from finetune.qa.datasets import dataset_of_folder, read_split
 from finetune.qa.examples import Answer
 from finetune.qa.readers import read_questions
-from finetune.reading import DataError
+from finetune.readers.reading import DataError
 from tests.finetune.qa.newsqa_tables import row, span, write_table
 
 DOCS = pathlib.Path(__file__).parents[3] / "docs" / "finetuning.md"
@@ -447,7 +447,7 @@ def replaced(content, place, value):
 @pytest.mark.parametrize("for_training", [True, False])
 @pytest.mark.parametrize("file_format", FUZZED)
 def test_any_value_in_any_place_is_read_or_named(tmp_path, file_format, for_training, monkeypatch):
-    monkeypatch.setattr("finetune.reading.logging.warning", lambda *_: None)
+    monkeypatch.setattr("finetune.readers.reading.logging.warning", lambda *_: None)
     messages: list[str] = []
     for place in list(places_in(FUZZED[file_format]))[1:]:
         for value in VALUES:

@@ -8,7 +8,7 @@ import pytest
 from finetune.qa.examples import Answer
 from finetune.qa.newsqa import BAD_QUESTION, BEYOND_STORY, WITHOUT_TEXT
 from finetune.qa.readers import read_questions
-from finetune.reading import BadRowLimit, DataError
+from finetune.readers.reading import BadRowLimit, DataError
 from tests.finetune.qa.newsqa_tables import STORY, TOKEN_COLUMNS, row, span, write_table
 
 NINETEEN = span("19")

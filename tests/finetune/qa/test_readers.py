@@ -7,7 +7,7 @@ import pytest
 
 from finetune.qa.examples import Answer, locate_answer
 from finetune.qa.readers import read_questions
-from finetune.reading import BadRowLimit, DataError
+from finetune.readers.reading import BadRowLimit, DataError
 
 CONTEXT = "The leader was John  Smith (1895-1943). He was born in Zürich."
 

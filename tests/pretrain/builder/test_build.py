@@ -12,12 +12,13 @@ import tensorflow as tf
 
 from electra_span.config import UserError
 from electra_span.tokenization import WordPieceTokenizer, load_tokenizer
-from pretrain.builder import build, workspace
+from pretrain.builder import build
 from pretrain.builder.build import BuildError, BuildSettings, build_dataset
 from pretrain.builder.settings import source_of
-from pretrain.corpus import CorpusError
-from pretrain.manifest import ManifestError
-from pretrain.records import RecordError, check_records, input_files, parse_records
+from pretrain.dataset import workspace
+from pretrain.dataset.manifest import ManifestError
+from pretrain.dataset.records import RecordError, check_records, input_files, parse_records
+from pretrain.sources.corpus import CorpusError
 
 MAX_SEQ_LENGTH = 24
 

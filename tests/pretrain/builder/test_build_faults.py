@@ -13,8 +13,8 @@ import pytest
 
 from pretrain.builder import build, steps
 from pretrain.builder.build import BuildError, BuildSettings, build_dataset
-from pretrain.builder.workers import Workers
-from pretrain.corpus import CorpusError
+from pretrain.dataset.workers import Workers
+from pretrain.sources.corpus import CorpusError
 
 ROOT = Path(__file__).parents[3]
 NUM_FILES, NUM_SHARDS = 12, 40

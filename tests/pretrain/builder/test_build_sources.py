@@ -7,12 +7,12 @@ import pytest
 import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
-from pretrain import corpus
 from pretrain.builder import build
 from pretrain.builder.build import BuildError, BuildSettings, build_dataset
-from pretrain.corpus import CorpusError
-from pretrain.manifest import ManifestError
-from pretrain.records import input_files, parse_records
+from pretrain.dataset.manifest import ManifestError
+from pretrain.dataset.records import input_files, parse_records
+from pretrain.sources import corpus
+from pretrain.sources.corpus import CorpusError
 from pretrain.sources.settings import SourceSettings
 from tests.pretrain.source_forms import DOCUMENTS, FORMS, JSON_LINES, PLAIN, TEXTS, table, tar
 

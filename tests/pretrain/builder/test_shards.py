@@ -4,10 +4,10 @@ import tensorflow as tf
 
 from electra_span.tokenization import load_tokenizer
 from pretrain.builder.shards import encode_task, write_shards
-from pretrain.builder.workspace import ReadPlan, read_slots
-from pretrain.corpus import TextRange
-from pretrain.packing import Packing
-from pretrain.records import parse_records
+from pretrain.dataset.packing import Packing
+from pretrain.dataset.records import parse_records
+from pretrain.dataset.workspace import ReadPlan, read_slots
+from pretrain.sources.corpus import TextRange
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pretrain.builder import workspace
-from pretrain.builder.workspace import Spill, SpillError, deal_groups, plan_reads, read_slots, slot_sizes, write_spill
-from pretrain.examples import PackedExamples
+from pretrain.dataset import workspace
+from pretrain.dataset.examples import PackedExamples
+from pretrain.dataset.workspace import Spill, SpillError, deal_groups, plan_reads, read_slots, slot_sizes, write_spill
 
 MAX_SEQ_LENGTH = 7
 

@@ -12,10 +12,10 @@ from electra_span.tokenization import load_tokenizer
 from pretrain.builder import build, steps
 from pretrain.builder.build import build_dataset
 from pretrain.builder.settings import BuildSettings
-from pretrain.manifest import ManifestError
+from pretrain.dataset.manifest import ManifestError
+from pretrain.dataset.records import input_files, parse_records
 from pretrain.quality import filters
 from pretrain.quality.settings import QualityError
-from pretrain.records import input_files, parse_records
 
 # Of letters, each of which is a token of the vocabulary.
 REPEATED = "a b c d e f g h i j k l"

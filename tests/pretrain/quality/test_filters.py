@@ -1,9 +1,9 @@
 import numpy as np
 
-from pretrain.corpus import Documents
 from pretrain.quality.duplicates import Compared, fingerprints_of, joined
 from pretrain.quality.filters import REASONS, DroppedLines, find_dropped_lines, keep_rest
 from pretrain.quality.words import words_of
+from pretrain.sources.corpus import Documents
 
 LONG = "this line of ten words is long enough to go"
 OTHER = "another line of ten words that differs from the first"

@@ -3,8 +3,8 @@ import tarfile
 
 import pytest
 
-from pretrain.corpus import CorpusError, TextRange, read_batches
 from pretrain.sources import streams
+from pretrain.sources.corpus import CorpusError, TextRange, read_batches
 from pretrain.sources.settings import SourceSettings
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from electra_span.config import UserError
-from pretrain.corpus import CorpusError, TextRange, plan_tasks, read_batches
 from pretrain.sources import kinds, lines, rows, streams
+from pretrain.sources.corpus import CorpusError, TextRange, plan_tasks, read_batches
 from pretrain.sources.settings import SourceSettings
 
 

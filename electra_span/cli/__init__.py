@@ -1,0 +1,1 @@
+"""The commands of `python -m electra_span` that run models on texts."""

@@ -1,0 +1,1 @@
+"""Readers of task files, which count bad rows."""

@@ -1,0 +1,1 @@
+"""Hparams of pretraining: defaults, bounds and which combinations are possible. Imports no TensorFlow."""

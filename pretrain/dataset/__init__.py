@@ -1,0 +1,1 @@
+"""Examples and the TFRecords that hold them."""

@@ -1,0 +1,1 @@
+"""What a corpus is like: statistics, duplicates and overlap, as text, JSON and HTML."""
