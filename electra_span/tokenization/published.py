@@ -25,23 +25,14 @@ _ADDED_TOKENS_FILE = "added_tokens.json"
 _MODEL_CONFIG_FILE = "config.json"
 STALE_FILES = (_SPECIAL_TOKENS_FILE, _ADDED_TOKENS_FILE)  # not written here, and wrong beside what is
 
-_TYPE_OF_CLASS = {
-    "ElectraTokenizer": "wordpiece",
-    "ElectraTokenizerFast": "wordpiece",
-    "BertTokenizer": "wordpiece",
-    "BertTokenizerFast": "wordpiece",
-    "GPT2Tokenizer": "bpe",
-    "GPT2TokenizerFast": "bpe",
-    "RobertaTokenizer": "bpe",
-    "RobertaTokenizerFast": "bpe",
-}
+_WORDPIECE_CLASSES = ("ElectraTokenizer", "ElectraTokenizerFast", "BertTokenizer", "BertTokenizerFast")
+_BPE_CLASSES = ("GPT2Tokenizer", "GPT2TokenizerFast", "RobertaTokenizer", "RobertaTokenizerFast")
+_TYPE_OF_CLASS = {**dict.fromkeys(_WORDPIECE_CLASSES, "wordpiece"), **dict.fromkeys(_BPE_CLASSES, "bpe")}
 # Classes of transformers whose tokenizer is whatever tokenizer.json says.
 _ANY_TYPE = ("PreTrainedTokenizerFast", "TokenizersBackend")
 # Models for which transformers takes a class of the table where nothing names one.
 _TYPE_OF_MODEL = {"bert": "wordpiece", "electra": "wordpiece", "gpt2": "bpe", "roberta": "bpe"}
 _LISTS_OF_TOKENS = ("additional_special_tokens", "extra_special_tokens")
-
-
 _PIECE_AND_SCORE = re.compile(r".+\t-?\d+(\.\d+)?(e-?\d+)?")  # a line of SentencePiece's .vocab
 
 

@@ -124,11 +124,8 @@ def read_tagged(
             tally.leave_out(*mistake)
             continue
         given = layout.scheme.canonical(row.columns[tag_column] for row in rows)
-        tags = given
-        if not layout.scheme.is_plain:
-            spans = spans_of(given, reading)
-            tags = bioes_tags(spans, len(given))
-            num_repaired += given not in (tags, bio_tags(spans, len(given)), iob1_tags(spans, len(given)))
+        tags, is_repaired = (given, False) if layout.scheme.is_plain else _as_bioes(given, reading)
+        num_repaired += is_repaired
         if writer is not None and labels is not None and not set(writer.written(tags)) <= set(labels):
             tally.keep(rows[0].line_number, "a tag that the model does not know")
         words = tuple(row.columns[word_column] for row in rows)
@@ -141,6 +138,13 @@ def read_tagged(
     _check_plain_tags(layout, tally.file)
     _check_words(sentences, layout, tally.file)
     return TaggedSentences(sentences, tally, num_repaired, tuple(sorted(layout.tags)))
+
+
+def _as_bioes(tags: list[str], reading: str) -> tuple[list[str], bool]:
+    """Returns canonical tags as BIOES, and whether they followed no scheme and were repaired."""
+    spans = spans_of(tags, reading)
+    written = bioes_tags(spans, len(tags))
+    return written, tags not in (written, bio_tags(spans, len(tags)), iob1_tags(spans, len(tags)))
 
 
 def labels_of(sentences: Iterable[TaggedSentence], scheme: str = "bioes") -> tuple[str, ...]:
