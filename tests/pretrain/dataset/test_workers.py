@@ -74,7 +74,7 @@ def test_errors_of_the_work_come_through(num_processes):
 def test_processes_end_with_their_parent(tmp_path):
     code = f"""
 import os, pathlib, time
-from pretrain.builder.workers import Workers
+from pretrain.dataset.workers import Workers
 
 def sleep(number):
     pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()

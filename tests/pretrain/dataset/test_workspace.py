@@ -51,7 +51,7 @@ def test_a_damaged_identity_is_another_build(tmp_path):
 def test_second_build_into_a_folder_is_an_error_while_the_first_one_works(tmp_path):
     code = """
 import pathlib, sys
-from pretrain.builder.workspace import only_build
+from pretrain.dataset.workspace import only_build
 with only_build(pathlib.Path(sys.argv[1])):
     pass
 """
